@@ -1,0 +1,71 @@
+/* Every bound of the program, each with its reason. Sizes in bytes, times in milliseconds, unless the name
+ * says otherwise. */
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+enum {
+    /* From the service (AWS_BEHAVIOUR 2.3 and 6). */
+    LIMIT_NAME = 512,
+    LIMIT_SECRET_ID = 2048,
+    LIMIT_TOKEN = 64,
+    LIMIT_TOKEN_MIN = 32,
+    LIMIT_VALUE = 65536,
+    LIMIT_DESCRIPTION = 2048,
+    LIMIT_STAGE = 256,
+    LIMIT_STAGES_PER_SECRET = 20,
+    LIMIT_TAGS = 50,
+    LIMIT_TAG_KEY = 128,
+    LIMIT_TAG_VALUE = 256,
+    LIMIT_REGION_NAME = 128,
+    LIMIT_KMS_KEY_ID = 2048,
+    LIMIT_LIST_PAGE = 100,
+    LIMIT_NEXT_TOKEN = 4096,
+    LIMIT_ACCOUNT = 12,
+    LIMIT_ARN_SUFFIX = 6,
+
+    /* Versions of one secret: above the first, unlabelled ones older than a day are pruned, oldest first; at
+     * the second, writes are refused. 400 values of 64 KiB still fit into one message between regions. */
+    LIMIT_VERSIONS_KEPT = 100,
+    LIMIT_VERSIONS = 400,
+    /* Regions that one secret can be replicated to: a page of Describe stays small. */
+    LIMIT_REPLICAS = 32,
+
+    /* The HTTP door. 64 KiB of value may be 6 bytes a byte as JSON escapes, and 4/3 as base64; the rest is
+       metadata. */
+    LIMIT_HTTP_HEAD = 16 * 1024,
+    LIMIT_HTTP_HEADERS = 64,
+    LIMIT_HTTP_BODY = 1024 * 1024,
+    LIMIT_HTTP_TARGET = 8 * 1024,
+    LIMIT_HTTP_CONNECTIONS = 4096, /* per worker */
+    LIMIT_HTTP_HEAD_MS = 10 * 1000,
+    LIMIT_HTTP_BODY_MS = 30 * 1000,
+    LIMIT_HTTP_IDLE_MS = 120 * 1000,
+    LIMIT_HTTP_WRITE_MS = 30 * 1000,
+    LIMIT_JSON_DEPTH = 16, /* the deepest shape of the API has 4 */
+
+    /* Between regions. */
+    LIMIT_PEER_BODY = 32 * 1024 * 1024,
+    LIMIT_BATCH_ITEMS = 256,
+    LIMIT_BATCH_BYTES = 1024 * 1024, /* soft: one item may be larger */
+    LIMIT_BATCHES_IN_FLIGHT = 4,     /* per region */
+    LIMIT_PEER_CALLS = 1024,         /* in flight or queued in one node */
+    LIMIT_PEER_CONNECT_MS = 2000,
+    LIMIT_PEER_CALL_MS = 20 * 1000,
+    LIMIT_PEERS = 64,
+
+    /* Consensus. */
+    LIMIT_PROPOSALS = 4096,           /* waiting for the Raft thread */
+    LIMIT_COMMAND = 33 * 1024 * 1024, /* one command: an inbound batch at its largest */
+    LIMIT_ENTRY_COMMANDS = 512,       /* commands that share one log entry */
+    LIMIT_ENTRY_BYTES = 1024 * 1024,  /* soft: one command may be larger */
+    LIMIT_REQUEST_MS = 10 * 1000, /* a request waits so long for its commit, then the outcome is unknown */
+    LIMIT_LOG_ENTRIES = 65536,    /* a snapshot is due when the log has more entries */
+    LIMIT_LOG_BYTES = 64 * 1024 * 1024, /* or more bytes */
+    LIMIT_LOG_TRAILING = 8192,          /* entries kept behind a snapshot for slow followers */
+
+    /* Logging. */
+    LIMIT_LOG_LINE = 2048,
+    LIMIT_LOG_FIELD = 256,
+};
+
+#endif
