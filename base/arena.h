@@ -1,8 +1,8 @@
 /* Bump allocation for everything that dies together, e.g. all of one request.
  *
- * Born with a cap on its total size; an allocation past the cap returns NULL and marks the arena failed, so
- * that a builder may look once at the end. Memory is wiped when the arena ends. Cleanup hooks run then,
- * newest first. Not thread-safe. */
+ * Born with a cap on its total size; an allocation past the cap returns NULL and marks the arena
+ * failed, so that a builder may look once at the end. Memory is wiped when the arena ends. Cleanup
+ * hooks run then, newest first. Not thread-safe. */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
@@ -31,7 +31,8 @@ MUSTCHECK void *arena_alloc(struct arena *arena, size_t size);
 MUSTCHECK char *arena_strndup(struct arena *arena, const char *text, size_t len);
 MUSTCHECK char *arena_strdup(struct arena *arena, const char *text);
 MUSTCHECK char *arena_printf(struct arena *arena, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* Call hook(arg) when the arena ends. Where memory is out, the hook runs at once and false is returned. */
+/* Call hook(arg) when the arena ends. Where memory is out, the hook runs at once and false is
+ * returned. */
 MUSTCHECK bool arena_at_end(struct arena *arena, void (*hook)(void *arg), void *arg);
 
 #endif

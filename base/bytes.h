@@ -1,4 +1,5 @@
-/* Fixed-width integers as bytes, hexadecimal text, and the CRC-32C that guards every envelope. Pure. */
+/* Fixed-width integers as bytes, hexadecimal text, and the CRC-32C that guards every envelope.
+ * Pure. */
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H
 

@@ -1,7 +1,9 @@
-/* The one error vocabulary: codes from err.def, and a fixed-size carrier for the sentence that goes with one.
+/* The one error vocabulary: codes from err.def, and a fixed-size carrier for the sentence that goes
+ * with one.
  *
- * Functions return `enum errc` (OK = 0). Where the sentence matters they also take `struct err *`, fill it on
- * failure, and leave it alone on success. Vendor codes are translated where they enter. Any thread. */
+ * Functions return `enum errc` (OK = 0). Where the sentence matters they also take `struct err *`,
+ * fill it on failure, and leave it alone on success. Vendor codes are translated where they enter.
+ * Any thread. */
 #ifndef BASE_ERRC_H
 #define BASE_ERRC_H
 
@@ -23,8 +25,8 @@ struct err {
     char message[ERR_MESSAGE_MAX]; /* never holds a secret value */
 };
 
-/* Name that clients match on, e.g. "ResourceNotFoundException". Static. "InternalFailure" for an unknown
- * code. */
+/* Name that clients match on, e.g. "ResourceNotFoundException". Static. "InternalFailure" for an
+ * unknown code. */
 const char *errc_name(enum errc code);
 /* HTTP status; 500 for an unknown code. */
 int errc_http_status(enum errc code);
@@ -35,7 +37,8 @@ bool errc_is_modelled(enum errc code);
 /* The number belongs to the list: for codes that arrive from outside. */
 bool errc_is_known(int number);
 
-/* Fill `err` (may be NULL) and return `code`, so that a failure is one line. A text that does not fit is cut.
+/* Fill `err` (may be NULL) and return `code`, so that a failure is one line. A text that does not
+ * fit is cut.
  */
 enum errc err_set(struct err *err, enum errc code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The same with the default sentence of the code. */

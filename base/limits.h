@@ -1,5 +1,5 @@
-/* Every bound of the program, each with its reason. Sizes in bytes, times in milliseconds, unless the name
- * says otherwise. */
+/* Every bound of the program, each with its reason. Sizes in bytes, times in milliseconds, unless
+ * the name says otherwise. */
 #ifndef BASE_LIMITS_H
 #define BASE_LIMITS_H
 
@@ -23,15 +23,16 @@ enum {
     LIMIT_ACCOUNT = 12,
     LIMIT_ARN_SUFFIX = 6,
 
-    /* Versions of one secret: above the first, unlabelled ones older than a day are pruned, oldest first; at
-     * the second, writes are refused. 400 values of 64 KiB still fit into one message between regions. */
+    /* Versions of one secret: above the first, unlabelled ones older than a day are pruned, oldest
+     * first; at the second, writes are refused. 400 values of 64 KiB still fit into one message
+     * between regions. */
     LIMIT_VERSIONS_KEPT = 100,
     LIMIT_VERSIONS = 400,
     /* Regions that one secret can be replicated to: a page of Describe stays small. */
     LIMIT_REPLICAS = 32,
 
-    /* The HTTP door. 64 KiB of value may be 6 bytes a byte as JSON escapes, and 4/3 as base64; the rest is
-       metadata. */
+    /* The HTTP door. 64 KiB of value may be 6 bytes a byte as JSON escapes, and 4/3 as base64; the
+       rest is metadata. */
     LIMIT_HTTP_HEAD = 16 * 1024,
     LIMIT_HTTP_HEADERS = 64,
     LIMIT_HTTP_BODY = 1024 * 1024,
@@ -58,8 +59,9 @@ enum {
     LIMIT_COMMAND = 33 * 1024 * 1024, /* one command: an inbound batch at its largest */
     LIMIT_ENTRY_COMMANDS = 512,       /* commands that share one log entry */
     LIMIT_ENTRY_BYTES = 1024 * 1024,  /* soft: one command may be larger */
-    LIMIT_REQUEST_MS = 10 * 1000, /* a request waits so long for its commit, then the outcome is unknown */
-    LIMIT_LOG_ENTRIES = 65536,    /* a snapshot is due when the log has more entries */
+    LIMIT_REQUEST_MS =
+        10 * 1000, /* a request waits so long for its commit, then the outcome is unknown */
+    LIMIT_LOG_ENTRIES = 65536,          /* a snapshot is due when the log has more entries */
     LIMIT_LOG_BYTES = 64 * 1024 * 1024, /* or more bytes */
     LIMIT_LOG_TRAILING = 8192,          /* entries kept behind a snapshot for slow followers */
 

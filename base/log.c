@@ -92,17 +92,19 @@ void log_write(enum log_level level, const char *event, const struct log_field *
         return;
     }
     CHECK(clock_gettime(CLOCK_REALTIME, &now) == 0 && gmtime_r(&now.tv_sec, &utc) != NULL);
-    len = snprintf(head, sizeof(head),
-                   "time=%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ level=%s origin=%s event=", utc.tm_year + 1900,
-                   utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, now.tv_nsec / 1000000,
-                   level_names[level], log_origin[0] ? log_origin : "-");
+    len = snprintf(
+        head, sizeof(head),
+        "time=%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ level=%s origin=%s event=", utc.tm_year + 1900,
+        utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, now.tv_nsec / 1000000,
+        level_names[level], log_origin[0] ? log_origin : "-");
     line_add(&line, head, (size_t)len < sizeof(head) ? (size_t)len : sizeof(head) - 1);
     line_add(&line, event, strlen(event));
     for (; fields->kind != LOG_FIELD_END; fields++) {
         line_add_field(&line, fields);
     }
     line.text[line.len++] = '\n';
-    /* One write a line, so that lines of several threads do not mix; a full pipe is nobody's error to handle.
+    /* One write a line, so that lines of several threads do not mix; a full pipe is nobody's error
+     * to handle.
      */
     if (write(STDERR_FILENO, line.text, line.len) < 0) {
         return;

@@ -99,8 +99,8 @@ struct letter *mailbox_drain(struct mailbox *box) {
     struct letter *chain;
     uint64_t count;
 
-    /* Clear the eventfd before taking the letters: one that arrives between finds the box empty and wakes
-     * again. */
+    /* Clear the eventfd before taking the letters: one that arrives between finds the box empty and
+     * wakes again. */
     (void)!read(box->fd, &count, sizeof(count));
     CHECK(pthread_mutex_lock(&box->lock) == 0);
     chain = box->first;

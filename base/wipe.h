@@ -1,7 +1,9 @@
-/* Memory that is wiped when it is given back, and `struct secret`, the only home of a plaintext value.
+/* Memory that is wiped when it is given back, and `struct secret`, the only home of a plaintext
+ * value.
  *
- * wipe_malloc and friends have malloc's contract and can be handed to a vendor library as its allocator, so
- * that what it frees (JSON strings, HTTP buffers, TLS records) leaves nothing behind. Any thread. */
+ * wipe_malloc and friends have malloc's contract and can be handed to a vendor library as its
+ * allocator, so that what it frees (JSON strings, HTTP buffers, TLS records) leaves nothing behind.
+ * Any thread. */
 #ifndef BASE_WIPE_H
 #define BASE_WIPE_H
 
@@ -25,8 +27,8 @@ struct secret {
     size_t len;
 };
 
-/* An uninitialised secret of `len` bytes; false when memory is out. Takes nothing, returns owned memory in
- * *secret. */
+/* An uninitialised secret of `len` bytes; false when memory is out. Takes nothing, returns owned
+ * memory in *secret. */
 MUSTCHECK _Bool secret_init(struct secret *secret, size_t len);
 /* A copy of the bytes; false when memory is out. Borrows `data`. */
 MUSTCHECK _Bool secret_init_copy(struct secret *secret, const void *data, size_t len);

@@ -1,8 +1,9 @@
-/* The world outside, as an interface: the clock and the random source that everything takes from here and
- * nowhere else.
+/* The world outside, as an interface: the clock and the random source that everything takes from
+ * here and nowhere else.
  *
  * Production has world_system(); the simulation and the tests inject their own. The state machine
- * (cluster/commands, model) must not see a world: the leader resolves what varies and the command carries it.
+ * (cluster/commands, model) must not see a world: the leader resolves what varies and the command
+ * carries it.
  */
 #ifndef BASE_WORLD_H
 #define BASE_WORLD_H

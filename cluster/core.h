@@ -1,0 +1,184 @@
+/* The pure driver of one node's consensus: an event goes in, a list of effects comes out, no I/O
+ * happens inside.
+ *
+ * It owns libraft's `struct raft` (driven by raft_step alone), the cache of the log's tail, the
+ * bookkeeping of writes in flight and the cursor of configurations. Production (cluster/node.c) and
+ * the simulation (tests/sim) run this same code; what differs is who executes the effects. One
+ * thread, never re-entered.
+ *
+ * Protocol: call one core_* event function, then execute every effect that core_next_effect()
+ * returns, in order, before the next event. An effect's memory is borrowed and dies at the next
+ * call of any core function but core_next_effect.
+ *
+ * Any error of an event function other than those it names is fatal (LIBRAFT.md, contract 9): the
+ * process must stop. */
+#ifndef CLUSTER_CORE_H
+#define CLUSTER_CORE_H
+
+#include "base/check.h"
+#include "base/errc.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum core_entry_type {
+    CORE_COMMAND = 1,
+    CORE_BARRIER = 2,
+    CORE_CHANGE = 3
+}; /* on disk: for ever */
+
+struct core_entry {
+    uint64_t term;
+    enum core_entry_type type;
+    const uint8_t *data;
+    size_t len;
+};
+
+struct core_bytes {
+    const uint8_t *data;
+    size_t len;
+};
+
+/* A snapshot as the log knows it. `manifest` names the checkpoint's files; it is opaque here and
+ * travels in InstallSnapshot. */
+struct core_snapshot {
+    uint64_t index; /* 0: none */
+    uint64_t term;
+    uint64_t configuration_index;
+    struct core_bytes configuration; /* raft_configuration_encode's bytes */
+    struct core_bytes manifest;
+};
+
+/* What the disk held at start. Borrowed during core_start. */
+struct core_persisted {
+    uint64_t term; /* 0 and no entries: a node that waits to be joined */
+    uint64_t voted_for;
+    struct core_snapshot snapshot;
+    uint64_t first_index; /* of entries[0]; the index it would have when there is none */
+    const struct core_entry *entries;
+    size_t n_entries;
+    uint64_t applied; /* the state machine's; 0 on an empty one */
+};
+
+enum core_role { CORE_FOLLOWER, CORE_CANDIDATE, CORE_LEADER };
+
+enum core_effect_kind {
+    CORE_EFFECT_VOTE, /* write term and vote with sync, before any later effect is executed */
+    CORE_EFFECT_ROLE, /* role, term or leader changed; on a lost leadership every pending proposal's
+                         outcome is unknown */
+    CORE_EFFECT_WRITE,   /* queue: delete the stored log from `first`, then store `entries`; report
+                            with core_written */
+    CORE_EFFECT_INSTALL, /* fetch and switch to `snapshot`; replaces state and the whole log; then
+                            core_installed */
+    CORE_EFFECT_SEND,  /* hand `message` to the stream of `peer`; lossy is fine, reordering within a
+                          stream is not */
+    CORE_EFFECT_APPLY, /* apply `entries` (committed and stored here) from `first` on, then
+                          core_applied may be asked for a snapshot */
+    CORE_EFFECT_CONFIGURATION, /* the configuration `configuration` at index `first` is committed */
+    CORE_EFFECT_WAKE, /* call core_wake at `wake_ms` (monotonic), replaces the former wake */
+};
+
+struct core_effect {
+    enum core_effect_kind kind;
+    /* VOTE, ROLE */
+    uint64_t term;
+    uint64_t voted_for;
+    enum core_role role;
+    uint64_t leader_id; /* 0: unknown */
+    /* WRITE, APPLY, CONFIGURATION */
+    uint64_t first;
+    const struct core_entry *entries;
+    size_t n_entries;
+    struct core_bytes configuration;
+    uint64_t write_id; /* WRITE: rising; name it in core_written */
+    /* INSTALL */
+    struct core_snapshot snapshot;
+    /* SEND */
+    uint64_t peer;
+    struct core_bytes message;
+    /* WAKE */
+    uint64_t wake_ms;
+};
+
+struct core_options {
+    uint64_t id;         /* never 0 */
+    const char *address; /* copied */
+    unsigned election_timeout_ms;
+    unsigned heartbeat_ms;
+    unsigned max_inflight_entries;
+    uint32_t seed;
+};
+
+struct core;
+
+/* Returns owned, NULL without memory. */
+struct core *core_new(const struct core_options *options);
+void core_free(struct core *core);
+
+/* Bytes of a configuration with these voters, for the first entry of a new group (term 1, index 1,
+ * CORE_CHANGE). Returns owned memory (wipe_free) in *ret. */
+struct core_server {
+    uint64_t id;
+    const char *address;
+};
+MUSTCHECK enum errc core_configuration_encode(const struct core_server *voters, size_t n,
+                                              uint8_t **ret, size_t *ret_len);
+
+/* First event. Feeds what the disk held; a stored term is raised by one before anything else
+ * (contract 3). ERR_CORRUPT when it does not hang together. */
+MUSTCHECK enum errc core_start(struct core *core, uint64_t now_ms,
+                               const struct core_persisted *persisted);
+
+/* A message of the peer whose certificate says `peer`. Borrows. ERR_MALFORMED for bytes that are no
+ * message: dropped, nothing happened, not fatal. */
+MUSTCHECK enum errc core_receive(struct core *core, uint64_t now_ms, uint64_t peer,
+                                 struct core_bytes message);
+
+/* Time passed. */
+MUSTCHECK enum errc core_wake(struct core *core, uint64_t now_ms);
+
+/* Append commands as leader; borrowed, copied inside. *ret_first is the index of the first.
+ * ERR_NOT_LEADER refuses, nothing happened. */
+MUSTCHECK enum errc core_submit(struct core *core, uint64_t now_ms,
+                                const struct core_bytes *commands, size_t n, uint64_t *ret_first);
+
+/* Change the membership by one: ERR_NOT_LEADER, ERR_BUSY (another change runs),
+ * ERR_INVALID_PARAMETER refuse. */
+enum core_change { CORE_ADD_SPARE, CORE_PROMOTE, CORE_DEMOTE, CORE_REMOVE };
+MUSTCHECK enum errc core_change(struct core *core, uint64_t now_ms, enum core_change change,
+                                uint64_t id, const char *address);
+
+/* The write `write_id`, and all before it, is on disk with sync. */
+MUSTCHECK enum errc core_written(struct core *core, uint64_t now_ms, uint64_t write_id);
+/* The snapshot of the last CORE_EFFECT_INSTALL is in place, state, log and metadata. */
+MUSTCHECK enum errc core_installed(struct core *core, uint64_t now_ms);
+
+/* The state as of the applied index is durable as a snapshot: its metadata are written by the
+ * caller from *ret (borrowed until the next event; manifest as given), the log before index -
+ * trailing may be deleted after this call: *ret_keep_from is the first index to keep. ERR_BUSY: not
+ * now (installing, nothing new, configuration not known yet). Two steps: prepare gives what to
+ * write, taken tells that it is durable. */
+MUSTCHECK enum errc core_snapshot_prepare(struct core *core, unsigned trailing,
+                                          struct core_snapshot *ret, uint64_t *ret_keep_from);
+MUSTCHECK enum errc core_snapshot_taken(struct core *core, uint64_t now_ms,
+                                        struct core_bytes manifest);
+
+/* The next effect to execute, or NULL. */
+const struct core_effect *core_next_effect(struct core *core);
+
+/* Views, for status, reads and tests. */
+enum core_role core_role(const struct core *core);
+uint64_t core_term(const struct core *core);
+uint64_t core_leader_id(const struct core *core);
+uint64_t core_commit_index(const struct core *core); /* highest ever known here */
+uint64_t core_applied_index(const struct core *core);
+uint64_t core_first_index(const struct core *core);
+uint64_t core_last_index(const struct core *core);
+uint64_t core_log_bytes(const struct core *core); /* of the cached entries */
+/* Leader, and an entry of the own term is committed and applied: the state may be read as current.
+ */
+bool core_is_current_leader(const struct core *core);
+bool core_is_only_voter(const struct core *core);
+
+#endif

@@ -1,0 +1,71 @@
+/* The one client for calls to other regions: HTTP over mutual TLS 1.3 on its own thread (libcurl
+ * multi).
+ *
+ * Any thread calls; the answer comes back through the call's callback on the client's thread,
+ * exactly once, and only passes on. The server must show a certificate of the deployment's
+ * authority for "<region>.redoubt"; ours is shown to it. Connections are kept. Everything is
+ * bounded: calls, bodies, times. The thread also runs one ticker, the shipper's (see
+ * peer_client_set_ticker). */
+#ifndef CLUSTER_PEER_CLIENT_H
+#define CLUSTER_PEER_CLIENT_H
+
+#include "base/buf.h"
+#include "base/errc.h"
+#include "base/mailbox.h"
+#include "crypto/tls.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct peer_client;
+
+struct peer {
+    const char *region;
+    const char *address; /* "host:port", "[v6]:port" */
+};
+
+struct peer_client_options {
+    struct tls_files tls;
+    const struct peer *peers; /* copied */
+    size_t n_peers;
+};
+
+struct peer_call {
+    struct letter letter;
+    const char *region;                      /* borrowed until done */
+    const char *path;                        /* e.g. "/v1/replicate"; borrowed until done */
+    const char *content_type;                /* borrowed until done */
+    struct buf body;                         /* owned; wiped after sending */
+    unsigned timeout_ms;                     /* 0: LIMIT_PEER_CALL_MS */
+    void (*done_cb)(struct peer_call *call); /* client's thread; the call is the callee's again */
+    void *arg;
+    /* Filled before done_cb. */
+    enum errc code;      /* OK when any HTTP answer came; ERR_REGION_UNREACHABLE; ERR_BUSY */
+    int status;          /* HTTP */
+    struct buf response; /* owned, capped at LIMIT_PEER_BODY */
+    char error[256];     /* for the log, when code is not OK */
+};
+
+/* Returns owned. `client` only starts its thread in peer_client_start, so that the ticker can be
+ * set between. */
+MUSTCHECK enum errc peer_client_new(const struct peer_client_options *options,
+                                    struct peer_client **ret, struct err *err);
+/* tick(arg) runs on the client's thread at the latest `*ret_wait_ms` after the last run, and soon
+ * after peer_client_wake. Before start. */
+void peer_client_set_ticker(struct peer_client *client,
+                            void (*tick)(void *arg, unsigned *ret_wait_ms), void *arg);
+MUSTCHECK enum errc peer_client_start(struct peer_client *client, struct err *err);
+/* Cancels what runs (ERR_REGION_UNREACHABLE), stops the thread, frees. Takes NULL too. */
+void peer_client_stop(struct peer_client *client);
+
+/* Takes the call when OK. ERR_BUSY at LIMIT_PEER_CALLS; ERR_INVALID_PARAMETER for an unknown
+ * region. Any thread. */
+MUSTCHECK enum errc peer_client_call(struct peer_client *client, struct peer_call *call);
+/* Any thread. */
+void peer_client_wake(struct peer_client *client);
+bool peer_client_knows(const struct peer_client *client, const char *region);
+
+struct peer_call *peer_call_new(void);
+void peer_call_free(struct peer_call *call);
+
+#endif

@@ -1,0 +1,84 @@
+/* AWS Signature Version 4, header form and query form: parse, canonicalise, verify. Pure: time
+ * comes in, nothing is looked up.
+ *
+ * Source: AWS_BEHAVIOUR 1.6 (errors and their texts, order), 1.8 (canonicalisation), 1.9
+ * (vectors), 1.10 (query form). */
+#ifndef CRYPTO_SIGV4_H
+#define CRYPTO_SIGV4_H
+
+#include "base/errc.h"
+#include "base/wipe.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct sigv4_header {
+    const char *name; /* as sent, any case */
+    size_t name_len;
+    const char *value;
+    size_t value_len;
+};
+
+/* A request as the door read it. Everything is borrowed. */
+struct sigv4_request {
+    const char *method;
+    const char *path; /* raw, without the query */
+    size_t path_len;
+    const char *query; /* raw, without '?'; may be empty */
+    size_t query_len;
+    const struct sigv4_header *headers;
+    size_t n_headers;
+    const uint8_t *body;
+    size_t body_len;
+};
+
+enum { SIGV4_KEY_ID_MAX = 128, SIGV4_SCOPE_MAX = 128, SIGV4_TOKEN_MAX = 4096 };
+
+/* What the request says of itself before anything is believed. */
+struct sigv4_claim {
+    bool query_form;
+    char access_key_id[SIGV4_KEY_ID_MAX + 1];
+    char date[9]; /* of the scope: yyyymmdd */
+    char region[SIGV4_SCOPE_MAX + 1];
+    char service[SIGV4_SCOPE_MAX + 1];
+    char terminator[SIGV4_SCOPE_MAX + 1];
+    char timestamp[17]; /* YYYYMMDDTHHMMSSZ */
+    int64_t timestamp_ms;
+    int64_t expires_s;          /* query form; -1 in header form */
+    const char *signed_headers; /* borrowed from the request; percent-decoded form in
+                                   `signed_headers_text` for the query form */
+    size_t signed_headers_len;
+    char signed_headers_text[2048];
+    uint8_t signature[32];
+    const char *security_token; /* borrowed, NULL when absent */
+    size_t security_token_len;
+};
+
+/* Read the claim. ERR_MISSING_AUTHENTICATION, ERR_INCOMPLETE_SIGNATURE with AWS's sentences. */
+MUSTCHECK enum errc sigv4_parse(const struct sigv4_request *request, struct sigv4_claim *ret,
+                                struct err *err);
+
+/* Scope and clock, for a claim that was parsed: service, terminator, date against timestamp, the
+ * window of 15 minutes or the expiry of the query form. The region is the caller's matter (requests
+ * for other regions are forwarded). */
+MUSTCHECK enum errc sigv4_check_scope(const struct sigv4_claim *claim, const char *service,
+                                      int64_t now_ms, struct err *err);
+
+/* HMAC chain of the secret key; 32 bytes, cacheable per (secret, date, region, service). */
+void sigv4_signing_key(const struct secret *secret_key, const char *date, const char *region,
+                       const char *service, uint8_t out[32]);
+
+/* Recompute and compare in constant time. `host` and, when sent, `x-amz-target` must be among the
+ * signed headers. ERR_INVALID_SIGNATURE. */
+MUSTCHECK enum errc sigv4_verify(const struct sigv4_request *request,
+                                 const struct sigv4_claim *claim, const uint8_t signing_key[32],
+                                 struct err *err);
+
+/* For clients of our own (load generator, tests): the value of the Authorization header. `claim`
+ * needs access_key_id, date, region, service, timestamp and signed_headers. Writes a NUL-terminated
+ * text; false if it does not fit. */
+MUSTCHECK bool sigv4_sign(const struct sigv4_request *request, const struct sigv4_claim *claim,
+                          const uint8_t signing_key[32], char *out, size_t out_size);
+
+#endif

@@ -1,0 +1,45 @@
+/* Staging labels: which version carries which, and how writes move them. Pure. Source:
+ * AWS_BEHAVIOUR 3.4 and 3.5 (the recorded table).
+ *
+ * The table is the set of (label, version) pairs of one secret in order of attachment; a label sits
+ * on one version at most. */
+#ifndef MODEL_STAGES_H
+#define MODEL_STAGES_H
+
+#include "base/check.h"
+#include "base/errc.h"
+#include "base/limits.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define STAGE_CURRENT  "AWSCURRENT"
+#define STAGE_PREVIOUS "AWSPREVIOUS"
+#define STAGE_PENDING  "AWSPENDING"
+
+struct stage {
+    const char *label;   /* borrowed */
+    const char *version; /* borrowed */
+};
+
+struct stages {
+    struct stage items[2 * LIMIT_STAGES_PER_SECRET + 2];
+    size_t n;
+};
+
+/* The version that carries `label`, NULL if none. */
+const char *stages_find(const struct stages *stages, const char *label);
+/* Attach or move one label, without side effects. For loading a record. */
+void stages_attach(struct stages *stages, const char *label, const char *version);
+void stages_detach(struct stages *stages, const char *label);
+
+/* A new version was written with these labels (none: AWSCURRENT). Moves AWSCURRENT with its shadow
+ * AWSPREVIOUS, takes AWSPENDING off an outgoing current version and off any other version when
+ * AWSCURRENT is (implicitly) among the labels. `is_first`: the secret had no version with a value,
+ * so it gets AWSCURRENT whatever was asked for. ERR_LIMIT_EXCEEDED above LIMIT_STAGES_PER_SECRET;
+ * the table is then undefined. */
+MUSTCHECK enum errc stages_put(struct stages *stages, const char *version,
+                               const char *const *labels, size_t n_labels, bool is_first,
+                               struct err *err);
+
+#endif

@@ -1,0 +1,32 @@
+/* The one RocksDB database of a node: column families, options, opening and closing.
+ *
+ * Families: `default` (format record), `log` (Raft entries), `meta` (term, vote, snapshot
+ * metadata), `state` (the state machine). One write-ahead log for all of them: an unsynced state
+ * write becomes durable with the next synced log write. Any thread. */
+#ifndef STORAGE_ENGINE_H
+#define STORAGE_ENGINE_H
+
+#include "base/errc.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct engine;
+
+struct engine_options {
+    const char *path;     /* folder, made with 0700 when missing */
+    bool in_memory;       /* RocksDB's memory environment: tests and the simulation */
+    uint64_t cache_bytes; /* 0: a default */
+};
+
+/* Returns owned. ERR_LEVEL: written by a newer release (read version too high); ERR_CORRUPT,
+ * ERR_IO. */
+MUSTCHECK enum errc engine_open(const struct engine_options *options, struct engine **ret,
+                                struct err *err);
+/* Flushes nothing that is not already durable in the write-ahead log. Takes NULL too. */
+void engine_close(struct engine *engine);
+/* An on-disk copy by hard links at `path`, which must not exist. Consistent across families. Slow:
+ * not on the Raft thread. */
+MUSTCHECK enum errc engine_checkpoint(struct engine *engine, const char *path, struct err *err);
+
+#endif
