@@ -1,6 +1,6 @@
 #include "api/http_parse.h"
 
-#include "base/wipe.h"
+#include "api/http_chars.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -59,52 +59,9 @@ struct http_parser {
     const char *reason;
 };
 
-static bool is_digit(uint8_t c) {
-    return c >= '0' && c <= '9';
-}
-
-static uint8_t to_lower(uint8_t c) {
-    return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
-}
-
-static bool is_alnum(uint8_t c) {
-    return is_digit(c) || (to_lower(c) >= 'a' && to_lower(c) <= 'z');
-}
-
-/* A character of a token (RFC 9110, 5.6.2): methods and header names. */
-static bool is_token_char(uint8_t c) {
-    return is_alnum(c) || c == '-' || (c != 0 && strchr("!#$%&'*+.^_`|~", c) != NULL);
-}
-
-static bool is_token(const char *text, size_t len) {
-    for (size_t i = 0; i < len; i++) {
-        if (!is_token_char((uint8_t)text[i])) {
-            return false;
-        }
-    }
-    return len > 0;
-}
-
-/* Visible characters, blanks, and the upper half: everything but controls. */
-static bool is_value_char(uint8_t c) {
-    return (c >= 0x20 && c != 0x7f) || c == '\t';
-}
-
-static bool is_blank(char c) {
-    return c == ' ' || c == '\t';
-}
-
-/* `lower` is a literal in lower case. */
-static bool text_is(const char *text, size_t len, const char *lower) {
-    if (strlen(lower) != len) {
-        return false;
-    }
-    for (size_t i = 0; i < len; i++) {
-        if (to_lower((uint8_t)text[i]) != (uint8_t)lower[i]) {
-            return false;
-        }
-    }
-    return true;
+/* `lower` is a literal. */
+static bool word_is(const char *text, size_t len, const char *lower) {
+    return text_is(text, len, lower, strlen(lower));
 }
 
 static bool refuse(struct http_parser *parser, int status, const char *reason) {
@@ -234,7 +191,7 @@ static bool parse_coding(struct http_parser *parser, const char *text, size_t le
     if (++facts->codings > 1) {
         return refuse(parser, 400, "more than one Transfer-Encoding");
     }
-    if (!text_is(text, len, "chunked")) {
+    if (!word_is(text, len, "chunked")) {
         return refuse(parser, 501, "unknown transfer coding");
     }
     facts->chunked = true;
@@ -260,16 +217,11 @@ static void parse_connection(const char *text, size_t len, struct head_facts *fa
     while (text < end) {
         const char *comma = memchr(text, ',', (size_t)(end - text));
         const char *stop = comma != NULL ? comma : end;
-        const char *last = stop;
-        while (text < last && is_blank(*text)) {
-            text++;
-        }
-        while (last > text && is_blank(last[-1])) {
-            last--;
-        }
-        facts->close |= text_is(text, (size_t)(last - text), "close");
-        facts->keep_alive |= text_is(text, (size_t)(last - text), "keep-alive");
-        text = stop + 1;
+        size_t option_len = (size_t)(stop - text);
+        text_trim(&text, &option_len);
+        facts->close |= word_is(text, option_len, "close");
+        facts->keep_alive |= word_is(text, option_len, "keep-alive");
+        text = comma != NULL ? comma + 1 : end;
     }
 }
 
@@ -279,19 +231,19 @@ static bool parse_framing(struct http_parser *parser, const struct sigv4_header 
     const char *value = header->value;
     size_t len = header->value_len;
 
-    if (text_is(header->name, header->name_len, "content-length")) {
+    if (word_is(header->name, header->name_len, "content-length")) {
         return parse_length(parser, value, len, facts);
     }
-    if (text_is(header->name, header->name_len, "transfer-encoding")) {
+    if (word_is(header->name, header->name_len, "transfer-encoding")) {
         return parse_coding(parser, value, len, facts);
     }
-    if (text_is(header->name, header->name_len, "host")) {
+    if (word_is(header->name, header->name_len, "host")) {
         return parse_host(parser, value, len, facts);
     }
-    if (text_is(header->name, header->name_len, "connection")) {
+    if (word_is(header->name, header->name_len, "connection")) {
         parse_connection(value, len, facts);
-    } else if (text_is(header->name, header->name_len, "expect")) {
-        if (!text_is(value, len, "100-continue")) {
+    } else if (word_is(header->name, header->name_len, "expect")) {
+        if (!word_is(value, len, "100-continue")) {
             return refuse(parser, 417, "unknown expectation");
         }
         parser->request.expect_continue = true;
@@ -304,30 +256,25 @@ static bool parse_header(struct http_parser *parser, const char *line, size_t le
     struct http_request *request = &parser->request;
     const char *colon = memchr(line, ':', len);
     const char *value;
-    const char *end = line + len;
+    size_t value_len;
     struct sigv4_header *header;
 
     /* A folded line begins with a blank, white space before the colon is one: no token either. */
     if (colon == NULL || !is_token(line, (size_t)(colon - line))) {
         return refuse(parser, 400, "malformed header");
     }
-    for (value = colon + 1; value < end; value++) {
-        if (!is_value_char((uint8_t)*value)) {
-            return refuse(parser, 400, "a header has a control character");
-        }
+    value = colon + 1;
+    value_len = len - (size_t)(value - line);
+    if (!is_value(value, value_len)) {
+        return refuse(parser, 400, "a header has a control character");
     }
-    for (value = colon + 1; value < end && is_blank(*value); value++) {
-    }
-    for (; end > value && is_blank(end[-1]); end--) {
-    }
+    text_trim(&value, &value_len);
     if (request->n_headers == LIMIT_HTTP_HEADERS) {
         return refuse(parser, 431, "too many headers");
     }
     header = &request->headers[request->n_headers++];
-    *header = (struct sigv4_header){.name = line,
-                                    .name_len = (size_t)(colon - line),
-                                    .value = value,
-                                    .value_len = (size_t)(end - value)};
+    *header = (struct sigv4_header){
+        .name = line, .name_len = (size_t)(colon - line), .value = value, .value_len = value_len};
     return parse_framing(parser, header, facts);
 }
 
@@ -632,14 +579,7 @@ const char *http_header(const struct http_request *request, const char *name, si
 
     for (size_t i = 0; i < request->n_headers; i++) {
         const struct sigv4_header *header = &request->headers[i];
-        size_t at = 0;
-        if (header->name_len != len) {
-            continue;
-        }
-        while (at < len && to_lower((uint8_t)header->name[at]) == to_lower((uint8_t)name[at])) {
-            at++;
-        }
-        if (at == len) {
+        if (text_is(header->name, header->name_len, name, len)) {
             *ret_len = header->value_len;
             return header->value;
         }
