@@ -37,11 +37,17 @@ enum {
     LIMIT_HTTP_HEADERS = 64,
     LIMIT_HTTP_BODY = 1024 * 1024,
     LIMIT_HTTP_TARGET = 8 * 1024,
-    LIMIT_HTTP_CONNECTIONS = 4096, /* per worker */
+    /* Extensions and trailers of one chunked body, together: no client of ours sends any. */
+    LIMIT_HTTP_CHUNK_EXTRA = 4096,
+    LIMIT_HTTP_CONNECTIONS = 4096, /* per worker and listener: clients cannot shut the peers out */
     LIMIT_HTTP_HEAD_MS = 10 * 1000,
     LIMIT_HTTP_BODY_MS = 30 * 1000,
     LIMIT_HTTP_IDLE_MS = 120 * 1000,
     LIMIT_HTTP_WRITE_MS = 30 * 1000,
+    /* A refused client may still be sending: so long and so much is read and dropped, so that our
+       answer is not lost to a reset. */
+    LIMIT_HTTP_LINGER_MS = 1000,
+    LIMIT_HTTP_LINGER_BYTES = 4 * 1024 * 1024,
     LIMIT_JSON_DEPTH = 16, /* the deepest shape of the API has 4 */
     /* Values in one JSON body: 1 MiB of ",[]" would unfold into 50 MiB; the largest shape with all
        of its lists full has some 6000. */
