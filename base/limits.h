@@ -56,9 +56,8 @@ enum {
        far below with their own sentence. */
     LIMIT_LIST_ELEMENTS = 1024,
     LIMIT_ECHO = 512, /* bytes of a refused value that an error text repeats */
-    /* What one request decodes to and works with, and its reply: both have to hold a page of 100
-       secrets with 50 tags of 384 characters and a description of 2048 characters each, up to 6
-       bytes a character. */
+    /* What one request decodes to and works with, and its reply: 20 values of 64 KiB that are
+       all escapes (6 bytes a byte), and room; a page of secrets is far smaller. */
     LIMIT_REQUEST_ARENA = 16 * 1024 * 1024,
     LIMIT_REPLY_BODY = 16 * 1024 * 1024,
     /* Commands that one request may need before its own (a missing key). */
