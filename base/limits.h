@@ -50,6 +50,19 @@ enum {
     LIMIT_HTTP_LINGER_MS = 1000,
     LIMIT_HTTP_LINGER_BYTES = 4 * 1024 * 1024,
     LIMIT_JSON_DEPTH = 16, /* the deepest shape of the API has 4 */
+    /* Values in one JSON body: 1 MiB of ",[]" would unfold into 50 MiB; the largest shape with all
+       of its lists full has some 6000. */
+    LIMIT_JSON_VALUES = 16 * 1024,
+    /* Elements of a list to which the API sets no bound; the service's own limits (50 tags) answer
+       far below with their own sentence. */
+    LIMIT_LIST_ELEMENTS = 1024,
+    LIMIT_ECHO = 512, /* bytes of a refused value that an error text repeats */
+    /* What one request decodes to and works with, and its reply: 20 values of 64 KiB that are
+       all escapes (6 bytes a byte), and room; a page of secrets is far smaller. */
+    LIMIT_REQUEST_ARENA = 16 * 1024 * 1024,
+    LIMIT_REPLY_BODY = 16 * 1024 * 1024,
+    /* Commands that one request may need before its own (a missing key). */
+    LIMIT_PRELUDES = 2,
 
     /* Between regions. */
     LIMIT_PEER_BODY = 32 * 1024 * 1024,
