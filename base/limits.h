@@ -47,6 +47,20 @@ enum {
     LIMIT_HTTP_IDLE_MS = 120 * 1000,
     LIMIT_HTTP_WRITE_MS = 30 * 1000,
     LIMIT_JSON_DEPTH = 16, /* the deepest shape of the API has 4 */
+    /* Values in one JSON body: 1 MiB of ",[]" would unfold into 50 MiB; the largest shape with all
+       of its lists full has some 6000. */
+    LIMIT_JSON_VALUES = 16 * 1024,
+    /* Elements of a list to which the API sets no bound; the service's own limits (50 tags) answer
+       far below with their own sentence. */
+    LIMIT_LIST_ELEMENTS = 1024,
+    LIMIT_ECHO = 512, /* bytes of a refused value that an error text repeats */
+    /* What one request decodes to and works with, and its reply: both have to hold a page of 100
+       secrets with 50 tags of 384 characters and a description of 2048 characters each, up to 6
+       bytes a character. */
+    LIMIT_REQUEST_ARENA = 16 * 1024 * 1024,
+    LIMIT_REPLY_BODY = 16 * 1024 * 1024,
+    /* Commands that one request may need before its own (a missing key). */
+    LIMIT_PRELUDES = 2,
 
     /* Between regions. */
     LIMIT_PEER_BODY = 32 * 1024 * 1024,
