@@ -24,8 +24,9 @@ enum errc op_secret_id_any_region(struct op_context *context, const char *text,
     if (rc != OK) {
         return rc;
     }
-    if (ret->is_arn && (strcmp(ret->partition, "aws") != 0 ||
-                        strcmp(ret->account, context->identity->account) != 0)) {
+    if (strlen(ret->name) > LIMIT_NAME ||
+        (ret->is_arn && (strcmp(ret->partition, "aws") != 0 ||
+                         strcmp(ret->account, context->identity->account) != 0))) {
         return err_default(context->err, ERR_RESOURCE_NOT_FOUND);
     }
     return OK;
@@ -106,6 +107,16 @@ enum errc op_value_pick(struct op_context *context, const struct secret *string,
             string != NULL ? REDOUBT__VALUE_KIND__VALUE_STRING : REDOUBT__VALUE_KIND__VALUE_BINARY,
     };
     return OK;
+}
+
+enum errc op_check_token(struct op_context *context, const char *token) {
+    if (strlen(token) <= LIMIT_TOKEN) {
+        return OK;
+    }
+    return err_set(context->err, ERR_VALIDATION,
+                   "1 validation error detected: Value '%s' at 'clientRequestToken' failed to "
+                   "satisfy constraint: Member must have length less than or equal to %d",
+                   token, LIMIT_TOKEN);
 }
 
 const char *op_kms_key_id(const char *kms_key_id) {
@@ -295,8 +306,13 @@ static enum errc targets_in_check(struct op_context *context,
     for (size_t j = 0; j < i; j++) {
         if (strcmp(regions[j].region, region) == 0) {
             return err_set(context->err, ERR_INVALID_PARAMETER,
-                           "You can't specify the same replica region more than once: %s.", region);
+                           "You can't specify the replica region %s more than once.", region);
         }
+    }
+    /* The key itself is looked at where the replica is written. */
+    if (regions[i].kms_key_id != NULL && strlen(regions[i].kms_key_id) > LIMIT_KMS_KEY_ID) {
+        return err_set(context->err, ERR_INVALID_PARAMETER,
+                       "The operation failed because of an invalid KMS key: Invalid keyId");
     }
     return OK;
 }
@@ -307,8 +323,10 @@ enum errc op_targets_in(struct op_context *context, const struct shape_list *reg
     struct arena *arena = context->arena;
     Redoubt__ReplicaTarget **out = NULL;
 
-    /* Checked before memory is taken in proportion to the list: it cannot be longer than the
-     * peers. */
+    if (regions->n > LIMIT_REPLICAS) {
+        return err_set(context->err, ERR_INVALID_PARAMETER,
+                       "A secret can be replicated to at most %d regions.", LIMIT_REPLICAS);
+    }
     for (size_t i = 0; i < regions->n; i++) {
         enum errc rc = targets_in_check(context, items, i);
 

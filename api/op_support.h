@@ -25,8 +25,8 @@ MUSTCHECK enum errc op_no_memory(struct op_context *context);
 
 /* --- Which secret ------------------------------------------------------------------------- */
 
-/* Read a SecretId. ERR_RESOURCE_NOT_FOUND for an ARN of another partition, account or region: what
- * it names is not here. */
+/* Read a SecretId. ERR_RESOURCE_NOT_FOUND for an ARN of another partition, account or region, and
+ * for a name that is too long for any secret: what it names is not here. */
 MUSTCHECK enum errc op_secret_id(struct op_context *context, const char *text,
                                  struct secret_id *ret);
 /* The same, for an ARN of any region: a replica has its primary's name and suffix (C-28). */
@@ -49,6 +49,9 @@ struct op_value {
 /* ERR_INVALID_PARAMETER when both are given. */
 MUSTCHECK enum errc op_value_pick(struct op_context *context, const struct secret *string,
                                   const struct secret *binary, struct op_value *ret);
+/* A token becomes a version's id, which is at most LIMIT_TOKEN bytes long: the model's bound, in
+ * characters, lets longer ones through. ERR_VALIDATION. */
+MUSTCHECK enum errc op_check_token(struct op_context *context, const char *token);
 /* NULL and every spelling of the default key become NULL, which is how records say it. */
 const char *op_kms_key_id(const char *kms_key_id);
 /* The id of the key that `kms_key_id` (NULL: the default one) names. OK with *ret_key_id NULL: the
@@ -66,11 +69,11 @@ MUSTCHECK enum errc op_seal(struct op_context *context, const Redoubt__SecretRef
 /* Tags of a request. ERR_INVALID_PARAMETER: too many, no key, a key twice, a reserved key. */
 MUSTCHECK enum errc op_tags_in(struct op_context *context, const struct shape_list *tags,
                                Redoubt__Tag ***ret, size_t *ret_n);
-/* Replica regions of a request. ERR_INVALID_PARAMETER: the own region, an unknown one, one twice.
- */
+/* Replica regions of a request. ERR_INVALID_PARAMETER: the own region, an unknown one, one twice,
+ * more than a secret can have. */
 MUSTCHECK enum errc op_targets_in(struct op_context *context, const struct shape_list *regions,
                                   Redoubt__ReplicaTarget ***ret, size_t *ret_n);
-/* Copies of the strings, as protobuf wants them. NULL for none, too. */
+/* Copies of the strings, as protobuf wants them. */
 char **op_strings_in(struct op_context *context, const struct str_list *list);
 
 /* --- Into replies: copies, so that the record may go ---------------------------------------- */

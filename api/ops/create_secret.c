@@ -82,14 +82,11 @@ static enum errc prepare(struct op_context *context, const void *in_any, struct 
     Redoubt__SecretCreate *create = NULL;
     struct op_value value;
     const char *key_id = NULL;
-    enum errc rc;
+    enum errc rc = op_check_token(context, in->token);
 
-    if (!secret_name_is_valid(in->name)) {
-        return err_set(context->err, ERR_VALIDATION,
-                       "Invalid name. Must be a valid name containing alphanumeric characters, or "
-                       "any of the following: -/_+=.@!");
+    if (rc == OK) {
+        rc = op_value_pick(context, in->string, in->binary, &value);
     }
-    rc = op_value_pick(context, in->string, in->binary, &value);
     if (rc != OK) {
         return rc;
     }

@@ -49,10 +49,12 @@ static enum errc prepare_value(struct op_context *context, const struct put_secr
                                struct op_value *ret) {
     enum errc rc = prepare_check_rotation_token(context, in->rotation_token);
 
-    if (rc != OK) {
-        return rc;
+    if (rc == OK) {
+        rc = op_check_token(context, in->token);
     }
-    rc = op_value_pick(context, in->string, in->binary, ret);
+    if (rc == OK) {
+        rc = op_value_pick(context, in->string, in->binary, ret);
+    }
     if (rc == OK && ret->bytes == NULL) {
         return err_set(context->err, ERR_INVALID_REQUEST,
                        "You must provide either SecretString or SecretBinary.");

@@ -2,6 +2,8 @@
  * there. Regions without a replica are passed over. */
 #include "api/op_support.h"
 
+#include <string.h>
+
 #define IN(X)                                                                                      \
     OP_SECRET_ID(X)                                                                                \
     X(STRS, regions, "RemoveReplicaRegions", F_REQ, 1, SHAPE_NO_MAX, &op_region_rule)
@@ -19,6 +21,34 @@ DEFINE_SHAPE(remove_regions_from_replication_in, IN)
 DEFINE_SHAPE(remove_regions_from_replication_out, OUT)
 #undef SHAPE_SELF
 
+/* Each region once: no secret has more than LIMIT_REPLICAS, so a longer list names none. */
+static enum errc prepare_regions(struct op_context *context, const struct str_list *regions,
+                                 Redoubt__LinksRemove *message) {
+    char **once = op_strings_in(context, regions);
+    size_t n = 0;
+
+    if (once == NULL) {
+        return op_no_memory(context);
+    }
+    for (size_t i = 0; i < regions->n; i++) {
+        bool seen = false;
+
+        for (size_t k = 0; k < n && !seen; k++) {
+            seen = strcmp(once[k], once[i]) == 0;
+        }
+        if (!seen) {
+            once[n++] = once[i];
+        }
+    }
+    if (n > LIMIT_REPLICAS) {
+        return err_set(context->err, ERR_INVALID_PARAMETER,
+                       "A secret can be replicated to at most %d regions.", LIMIT_REPLICAS);
+    }
+    message->regions = once;
+    message->n_regions = n;
+    return OK;
+}
+
 static enum errc prepare(struct op_context *context, const void *in_any, struct op_command *ret) {
     const struct remove_regions_from_replication_in *in = in_any;
     Redoubt__LinksRemove *message;
@@ -33,9 +63,11 @@ static enum errc prepare(struct op_context *context, const void *in_any, struct 
         return op_no_memory(context);
     }
     redoubt__links_remove__init(message);
+    rc = prepare_regions(context, &in->regions, message);
+    if (rc != OK) {
+        return rc;
+    }
     message->ref = op_ref(context, id.name, id.suffix);
-    message->regions = op_strings_in(context, &in->regions);
-    message->n_regions = in->regions.n;
     message->has_now_ms = true;
     message->now_ms = context->now_ms;
     if (context->arena->failed) {
