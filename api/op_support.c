@@ -396,7 +396,9 @@ struct shape_list op_tags_out(struct op_context *context, const Redoubt__Secret 
     }
     for (size_t i = 0; i < secret->n_tags; i++) {
         out[i].key = arena_strdup(context->arena, secret->tags[i]->key);
-        out[i].value = arena_strdup(context->arena, secret->tags[i]->value);
+        if (secret->tags[i]->value != NULL) {
+            out[i].value = arena_strdup(context->arena, secret->tags[i]->value);
+        }
     }
     return (struct shape_list){.present = true, .items = out, .n = secret->n_tags};
 }
