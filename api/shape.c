@@ -211,7 +211,9 @@ static int64_t list_max(const struct field *field) {
 }
 
 static void element_path(char out[PATH_TEXT_MAX], const char *path, size_t index) {
-    (void)snprintf(out, PATH_TEXT_MAX, "%s.%zu.member", path, index + 1);
+    int len = snprintf(out, PATH_TEXT_MAX, "%s.%zu.member", path, index + 1);
+
+    CHECK(len > 0 && len < PATH_TEXT_MAX); /* names of our own tables, a few levels deep */
 }
 
 static enum errc decode_strings(struct decoder *decoder, const struct field *field,
@@ -297,12 +299,14 @@ static enum errc decode_list(struct decoder *decoder, const struct field *field,
 /* 'secretId' at the top, 'tags.1.member.key' below. */
 static void member_path(char out[PATH_TEXT_MAX], const char *prefix, const char *wire) {
     char first = wire[0];
+    int len;
 
     if (first >= 'A' && first <= 'Z') {
         first = (char)(first - 'A' + 'a');
     }
-    (void)snprintf(out, PATH_TEXT_MAX, "%s%s%c%s", prefix, prefix[0] == '\0' ? "" : ".", first,
+    len = snprintf(out, PATH_TEXT_MAX, "%s%s%c%s", prefix, prefix[0] == '\0' ? "" : ".", first,
                    wire + 1);
+    CHECK(len > 0 && len < PATH_TEXT_MAX);
 }
 
 static enum errc decode_field(struct decoder *decoder, const struct field *field,

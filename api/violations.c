@@ -10,12 +10,11 @@
 enum {
     HEADER_MAX = 64,       /* "123 validation errors detected: " */
     CONSTRAINT_MAX = 1024, /* the longest pattern or enumeration of the API is some 100 */
-    ELLIPSIS = 3,
+    FRAME_MAX = 32,        /* quotes, brackets, commas and dots around what is repeated */
 };
 
-/* `text`, cut at a character where it is too long; behind it "..." says so. */
-static void echo_append(struct buf *out, const char *text) {
-    size_t room = LIMIT_ECHO - (out->len < LIMIT_ECHO ? out->len : LIMIT_ECHO);
+/* `text`, cut at a character where it has more than `room` bytes; behind it "..." says so. */
+static void echo_append(struct buf *out, const char *text, size_t room) {
     size_t len = json_text_cut(text, room);
 
     buf_append(out, text, len);
@@ -28,10 +27,12 @@ static void echo_list(struct buf *out, const struct str_list *list) {
     buf_append_str(out, "[");
     for (size_t i = 0; i < list->n; i++) {
         if (out->len >= LIMIT_ECHO) {
+            buf_append_str(out, ", ...");
             break;
         }
         buf_append_str(out, i == 0 ? "" : ", ");
-        echo_append(out, list->items[i]);
+        echo_append(out, list->items[i],
+                    LIMIT_ECHO - (out->len < LIMIT_ECHO ? out->len : LIMIT_ECHO));
     }
     buf_append_str(out, "]");
 }
@@ -43,7 +44,7 @@ void violations_add(struct violations *violations, const char *path,
     char *at = violations->text + violations->len;
     size_t room = sizeof(violations->text) - HEADER_MAX - violations->len;
 
-    buf_init(&echo, LIMIT_ECHO + 2 * (ELLIPSIS + 2));
+    buf_init(&echo, LIMIT_ECHO + FRAME_MAX);
     switch (value->kind) {
     case VALUE_NULL:
         buf_append_str(&echo, " null");
@@ -55,7 +56,7 @@ void violations_add(struct violations *violations, const char *path,
         break;
     case VALUE_TEXT:
         buf_append_str(&echo, " '");
-        echo_append(&echo, value->text);
+        echo_append(&echo, value->text, LIMIT_ECHO);
         buf_append_str(&echo, "'");
         break;
     case VALUE_LIST:

@@ -41,11 +41,17 @@ enum {
     LIMIT_HTTP_HEADERS = 64,
     LIMIT_HTTP_BODY = 1024 * 1024,
     LIMIT_HTTP_TARGET = 8 * 1024,
-    LIMIT_HTTP_CONNECTIONS = 4096, /* per worker */
+    /* Extensions and trailers of one chunked body, together: no client of ours sends any. */
+    LIMIT_HTTP_CHUNK_EXTRA = 4096,
+    LIMIT_HTTP_CONNECTIONS = 4096, /* per worker and listener: clients cannot shut the peers out */
     LIMIT_HTTP_HEAD_MS = 10 * 1000,
     LIMIT_HTTP_BODY_MS = 30 * 1000,
     LIMIT_HTTP_IDLE_MS = 120 * 1000,
     LIMIT_HTTP_WRITE_MS = 30 * 1000,
+    /* A refused client may still be sending: so long and so much is read and dropped, so that our
+       answer is not lost to a reset. */
+    LIMIT_HTTP_LINGER_MS = 1000,
+    LIMIT_HTTP_LINGER_BYTES = 4 * 1024 * 1024,
     LIMIT_JSON_DEPTH = 16, /* the deepest shape of the API has 4 */
     /* Values in one JSON body: 1 MiB of ",[]" would unfold into 50 MiB; the largest shape with all
        of its lists full has some 6000. */
@@ -54,9 +60,8 @@ enum {
        far below with their own sentence. */
     LIMIT_LIST_ELEMENTS = 1024,
     LIMIT_ECHO = 512, /* bytes of a refused value that an error text repeats */
-    /* What one request decodes to and works with, and its reply: both have to hold a page of 100
-       secrets with 50 tags of 384 characters and a description of 2048 characters each, up to 6
-       bytes a character. */
+    /* What one request decodes to and works with, and its reply: 20 values of 64 KiB that are
+       all escapes (6 bytes a byte), and room; a page of secrets is far smaller. */
     LIMIT_REQUEST_ARENA = 16 * 1024 * 1024,
     LIMIT_REPLY_BODY = 16 * 1024 * 1024,
     /* Commands that one request may need before its own (a missing key). */

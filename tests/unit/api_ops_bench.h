@@ -200,8 +200,7 @@ static void bench_check_declared(const struct op *op, enum errc code) {
 }
 
 /* OK with the reply in *ret (owned), or the error, whose sentence is in bench->err. */
-static enum errc bench_call(struct bench *bench, const char *name, const char *body,
-                            json_t **ret) {
+static enum errc bench_call(struct bench *bench, const char *name, const char *body, json_t **ret) {
     const struct op *op = bench_op(name);
     struct arena arena;
     void *in;
