@@ -25,12 +25,33 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BENCH_ACCOUNT "123456789012"
 #define BENCH_REGION  "eu-central-1"
 /* Tokens of 36 characters that differ in their last one. */
 #define TOKEN(n)      "11111111-2222-4333-8444-55555555555" #n
+
+/* Sentences. */
+#define NOT_FOUND     "Secrets Manager can't find the specified secret."
+#define MARKED        "You can't perform this operation on the secret because it was marked for deletion."
+#define ON_REPLICA                                                                                 \
+    "Operation not permitted on a replica secret. Call must be made in primary secret's region."
+#define BAD_REGION "Invalid replica region."
+#define BAD_KEY    "The operation failed because of an invalid KMS key: Invalid keyId"
+#define NO_TOKEN   "You must provide a ClientRequestToken value. We recommend a UUID-type value."
+#define BOTH                                                                                       \
+    "You can't specify both a binary secret value and a string secret value in the same secret."
+#define WINDOW "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive)."
+
+#define CREATE(name, n, rest)                                                                      \
+    "{\"Name\":\"" name "\",\"ClientRequestToken\":\"" TOKEN(n) "\"" rest "}"
+#define PUT(name, n, rest)                                                                         \
+    "{\"SecretId\":\"" name "\",\"ClientRequestToken\":\"" TOKEN(n) "\"" rest "}"
+#define ID(name)        "{\"SecretId\":\"" name "\"}"
+#define ID_(name, rest) "{\"SecretId\":\"" name "\"," rest "}"
+#define VALUE(text)     ",\"SecretString\":\"" text "\""
 
 static const int64_t BENCH_DAY_MS = 86400000;
 static const int64_t BENCH_START_MS = 1700000000123; /* 14 November 2023, a day begun */
@@ -200,7 +221,8 @@ static void bench_check_declared(const struct op *op, enum errc code) {
 }
 
 /* OK with the reply in *ret (owned), or the error, whose sentence is in bench->err. */
-static enum errc bench_call(struct bench *bench, const char *name, const char *body, json_t **ret) {
+static inline enum errc bench_call(struct bench *bench, const char *name, const char *body,
+                                   json_t **ret) {
     const struct op *op = bench_op(name);
     struct arena arena;
     void *in;
@@ -228,8 +250,18 @@ static enum errc bench_call(struct bench *bench, const char *name, const char *b
     return code;
 }
 
+/* `form` has one %s, for the ARN. One buffer. */
+static inline const char *with_arn(const char *form, const char *arn) {
+    static char text[4096];
+    char *at = strstr(form, "%s");
+
+    assert_non_null(at);
+    assert_true(snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - form), form, arn, at + 2) > 0);
+    return text;
+}
+
 /* The reply, owned. */
-static json_t *bench_ok(struct bench *bench, const char *name, const char *body) {
+static inline json_t *bench_ok(struct bench *bench, const char *name, const char *body) {
     json_t *reply = NULL;
     enum errc code = bench_call(bench, name, body, &reply);
 
@@ -239,12 +271,12 @@ static json_t *bench_ok(struct bench *bench, const char *name, const char *body)
     return reply;
 }
 
-static void bench_do(struct bench *bench, const char *name, const char *body) {
+static inline void bench_do(struct bench *bench, const char *name, const char *body) {
     json_decref(bench_ok(bench, name, body));
 }
 
-static void bench_refused(struct bench *bench, const char *name, const char *body,
-                          enum errc expected, const char *sentence) {
+static inline void bench_refused(struct bench *bench, const char *name, const char *body,
+                                 enum errc expected, const char *sentence) {
     json_t *reply = NULL;
     enum errc code = bench_call(bench, name, body, &reply);
 
@@ -258,7 +290,7 @@ static void bench_refused(struct bench *bench, const char *name, const char *bod
 
 /* --- replies --- */
 
-static const char *text_of(const json_t *reply, const char *member) {
+static inline const char *text_of(const json_t *reply, const char *member) {
     const json_t *value = json_object_get(reply, member);
 
     if (!json_is_string(value)) {
@@ -267,7 +299,7 @@ static const char *text_of(const json_t *reply, const char *member) {
     return json_string_value(value);
 }
 
-static double number_of(const json_t *reply, const char *member) {
+static inline double number_of(const json_t *reply, const char *member) {
     const json_t *value = json_object_get(reply, member);
 
     if (!json_is_number(value)) {
@@ -277,7 +309,7 @@ static double number_of(const json_t *reply, const char *member) {
 }
 
 /* `expected` is JSON; NULL: the member must not be there. Takes nothing. */
-static void assert_member(const json_t *reply, const char *member, const char *expected) {
+static inline void assert_member(const json_t *reply, const char *member, const char *expected) {
     const json_t *value = json_object_get(reply, member);
     json_t *wanted;
 
@@ -297,7 +329,7 @@ static void assert_member(const json_t *reply, const char *member, const char *e
 }
 
 /* Exactly these members, in this order, separated by blanks. */
-static void assert_members(json_t *reply, const char *expected) {
+static inline void assert_members(json_t *reply, const char *expected) {
     char found[1024] = "";
     size_t len = 0;
     const char *key;
@@ -313,7 +345,7 @@ static void assert_members(json_t *reply, const char *expected) {
 
 /* --- records, for what no operation can bring about yet --- */
 
-static Redoubt__Secret *bench_secret(struct bench *bench, const char *name) {
+static inline Redoubt__Secret *bench_secret(struct bench *bench, const char *name) {
     struct view *view = view_new(bench->engine);
     Redoubt__Secret *secret = NULL;
 
@@ -324,7 +356,7 @@ static Redoubt__Secret *bench_secret(struct bench *bench, const char *name) {
 }
 
 /* Takes the record. */
-static void bench_put_secret(struct bench *bench, Redoubt__Secret *secret) {
+static inline void bench_put_secret(struct bench *bench, Redoubt__Secret *secret) {
     struct txn *txn = txn_new(bench->engine);
 
     txn_put_secret(txn, BENCH_ACCOUNT, secret);
@@ -334,7 +366,7 @@ static void bench_put_secret(struct bench *bench, Redoubt__Secret *secret) {
 }
 
 /* Makes the secret a replica of us-east-1's. */
-static void bench_make_replica(struct bench *bench, const char *name) {
+static inline void bench_make_replica(struct bench *bench, const char *name) {
     Redoubt__Secret *secret = bench_secret(bench, name);
     Redoubt__Origin *origin = calloc(1, sizeof(*origin));
 
@@ -350,8 +382,8 @@ static void bench_make_replica(struct bench *bench, const char *name) {
 }
 
 /* What another region's acknowledgement, or failure, leaves on a link. */
-static void bench_set_link(struct bench *bench, const char *name, const char *region,
-                           uint64_t acked_revision, const char *failure) {
+static inline void bench_set_link(struct bench *bench, const char *name, const char *region,
+                                  uint64_t acked_revision, const char *failure) {
     struct view *view = view_new(bench->engine);
     struct txn *txn = txn_new(bench->engine);
     Redoubt__Link *link = NULL;
