@@ -20,6 +20,10 @@ enum {
     LIMIT_KMS_KEY_ID = 2048,
     LIMIT_ALIAS = 256, /* the service's bound for a KMS alias; holds a key id (36) as well */
     LIMIT_LIST_PAGE = 100,
+    /* Where a page of ListSecrets ends before it is full, with a NextToken: soft, one entry may be
+       larger; and secrets passed over that are not to be shown, so that no read takes long. */
+    LIMIT_LIST_BYTES = 512 * 1024,
+    LIMIT_LIST_SCAN = 5000,
     LIMIT_NEXT_TOKEN = 4096,
     LIMIT_ACCOUNT = 12,
     LIMIT_ARN_SUFFIX = 6,
