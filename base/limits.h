@@ -46,6 +46,9 @@ enum {
 
     /* Between regions. */
     LIMIT_PEER_BODY = 32 * 1024 * 1024,
+    /* What one message may become in memory when it is decoded: its values once, and the structures
+       around them; a small message of empty items must not grow without end. */
+    LIMIT_PEER_DECODE = 64 * 1024 * 1024,
     LIMIT_BATCH_ITEMS = 256,
     LIMIT_BATCH_BYTES = 1024 * 1024, /* soft: one item may be larger */
     LIMIT_BATCHES_IN_FLIGHT = 4,     /* per region */
@@ -54,6 +57,8 @@ enum {
     LIMIT_PEER_CONNECT_MS = 2000,
     LIMIT_PEER_CALL_MS = 20 * 1000,
     LIMIT_PEERS = 64,
+    /* Rows in the shipper's table: every peer, and as many unknown names being refused. */
+    LIMIT_SHIP_ROWS = 2 * LIMIT_PEERS,
 
     /* Consensus. */
     LIMIT_PROPOSALS = 4096,           /* waiting for the Raft thread */
