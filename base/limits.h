@@ -59,6 +59,12 @@ enum {
     LIMIT_PEERS = 64,
     /* Rows in the shipper's table: every peer, and as many unknown names being refused. */
     LIMIT_SHIP_ROWS = 2 * LIMIT_PEERS,
+    /* A region that cannot be reached is tried again after the first, doubling up to the second, so
+       that it is in sync soon after it comes back; one that refuses us needs someone to act. */
+    LIMIT_SHIP_BACKOFF_MS_MIN = 50,
+    LIMIT_SHIP_BACKOFF_MS_MAX = 2000,
+    LIMIT_SHIP_REFUSED_MS = 10 * 1000,
+    LIMIT_SHIP_SWEEP_MS = 5000, /* all outboxes are looked at so often without being told */
 
     /* Consensus. */
     LIMIT_PROPOSALS = 4096,           /* waiting for the Raft thread */
