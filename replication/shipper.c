@@ -167,8 +167,7 @@ static void batch_release(struct batch *batch, bool failed) {
 
     CHECK(batch->state != BATCH_SENT && batch->state != BATCH_PROPOSED);
     for (size_t i = 0; i < batch->list.n; i++) {
-        const struct outgoing_item *item = &batch->list.items[i];
-        if (failed || item->again || item->verdict == REDOUBT__VERDICT__VERDICT_NEED_VALUES) {
+        if (failed || batch->list.items[i].again) {
             row->is_dirty = true;
         }
     }
