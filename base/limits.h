@@ -56,7 +56,9 @@ enum {
     LIMIT_PEERS = 64,
 
     /* Consensus. */
-    LIMIT_PROPOSALS = 4096,           /* waiting for the Raft thread */
+    LIMIT_PROPOSALS = 4096, /* waiting for the Raft thread */
+    LIMIT_PROPOSAL_BYTES =
+        128 * 1024 * 1024,            /* of all commands that are queued or not applied yet */
     LIMIT_COMMAND = 33 * 1024 * 1024, /* one command: an inbound batch at its largest */
     LIMIT_ENTRY_COMMANDS = 512,       /* commands that share one log entry */
     LIMIT_ENTRY_BYTES = 1024 * 1024,  /* soft: one command may be larger */
