@@ -45,6 +45,7 @@ enum {
     /* Extensions and trailers of one chunked body, together: no client of ours sends any. */
     LIMIT_HTTP_CHUNK_EXTRA = 4096,
     LIMIT_HTTP_CONNECTIONS = 4096, /* per worker and listener: clients cannot shut the peers out */
+    LIMIT_QUERY_PARAMS = 256,      /* of a signed request: sorting them stays cheap */
     LIMIT_HTTP_HEAD_MS = 10 * 1000,
     LIMIT_HTTP_BODY_MS = 30 * 1000,
     LIMIT_HTTP_IDLE_MS = 120 * 1000,
@@ -99,13 +100,13 @@ enum {
     LIMIT_ENTRY_BYTES = 1024 * 1024,  /* soft: one command may be larger */
     LIMIT_REQUEST_MS =
         10 * 1000, /* a request waits so long for its commit, then the outcome is unknown */
-    LIMIT_LOG_ENTRIES = 65536,          /* a snapshot is due when the log has more entries */
-    LIMIT_LOG_BYTES = 64 * 1024 * 1024, /* or more bytes */
-    LIMIT_LOG_TRAILING = 8192,          /* entries kept behind a snapshot for slow followers */
+    LIMIT_LOG_ENTRIES = 65536,            /* a snapshot is due when the log has more entries */
+    LIMIT_LOG_BYTES = 64 * 1024 * 1024,   /* or more bytes */
+    LIMIT_LOG_TRAILING = 8192,            /* entries kept behind a snapshot for slow followers */
     LIMIT_APPEND_BYTES = 4 * 1024 * 1024, /* soft: entries in one message to a follower; one entry
                                              may be larger */
-    LIMIT_MANIFEST = 1024 * 1024, /* names, sizes and digests of a checkpoint's files */
-    LIMIT_ADDRESS = 256,          /* of a node, "host:port": a DNS name has 253 */
+    LIMIT_MANIFEST = 1024 * 1024,         /* names, sizes and digests of a checkpoint's files */
+    LIMIT_ADDRESS = 256,                  /* of a node, "host:port": a DNS name has 253 */
 
     /* Storage. A record is made by one command out of a bounded secret, so it stays below twice
        the largest command; a snapshot's metadata names servers and files, some 100 bytes each. */
