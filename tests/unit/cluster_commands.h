@@ -167,8 +167,8 @@ static inline bool machine_has_value(const struct machine *m, const char *name, 
 }
 
 /* The stored "ciphertext" is the region's seal of this text. */
-static inline void expect_value(const struct machine *m, const char *name, const char *id,
-                                const char *text) {
+static inline void expect_stored(const struct machine *m, const char *name, const char *id,
+                                 const char *text) {
     Redoubt__Sealed *sealed = NULL;
     char expected[512];
 
