@@ -234,7 +234,7 @@ static void test_create_writes_the_secret(void **state) {
     assert_string_equal(secret->versions[0]->stages[0], "AWSCURRENT");
     assert_string_equal(secret->versions[0]->key_id, "key-1");
     redoubt__secret__free_unpacked(secret, NULL);
-    expect_value(m, "a", "t1", "v1");
+    expect_stored(m, "a", "t1", "v1");
 }
 
 static void test_create_keeps_metadata(void **state) {
@@ -473,8 +473,8 @@ static void test_put_makes_a_version(void **state) {
     assert_int_equal(secret->versions[1]->revision, 2);
     assert_int_equal(secret->versions[1]->created_ms, KIT_NOW + 5);
     redoubt__secret__free_unpacked(secret, NULL);
-    expect_value(m, "a", "t1", "v1");
-    expect_value(m, "a", "t2", "v2");
+    expect_stored(m, "a", "t1", "v1");
+    expect_stored(m, "a", "t2", "v2");
 }
 
 /* AWS_BEHAVIOUR 3.4, the token rules. */
@@ -530,7 +530,7 @@ static void test_put_fills_a_version_without_value(void **state) {
     add_empty_version(m, "t2", "AWSPENDING");
     call.labels[0] = "AWSPENDING";
     expect_ok(do_put(m, &call));
-    expect_value(m, "a", "t2", "v2");
+    expect_stored(m, "a", "t2", "v2");
     secret = machine_secret(m, "a");
     assert_int_equal(secret->n_versions, 2);
     assert_true(secret->versions[1]->has_kind);
@@ -580,7 +580,7 @@ static void test_put_on_a_replica(void **state) {
 }
 
 static void test_put_twenty_labels(void **state) {
-    static char names[LIMIT_STAGES_PER_SECRET][16];
+    static char names[LIMIT_STAGES_PER_SECRET][24];
     struct machine *m = *state;
     struct call call = put_a("t2", "v2");
     uint64_t before;
