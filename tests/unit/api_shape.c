@@ -178,10 +178,10 @@ static void test_every_kind(void **state) {
 }
 
 static void test_absent(void **state) {
-    static const char *const bodies[] = {
-        "", "{}", " {}\n",
+    static const char nulls[] =
         "{\"SecretId\":null,\"Force\":null,\"PasswordLength\":null,\"SecretString\":null,"
-        "\"SecretBinary\":null,\"Tags\":null,\"VersionStages\":null,\"ClientRequestToken\":null}"};
+        "\"SecretBinary\":null,\"Tags\":null,\"VersionStages\":null,\"ClientRequestToken\":null}";
+    static const char *const bodies[] = {"", "{}", " {}\n", nulls};
     const struct rich nothing = {.id = NULL};
 
     for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
