@@ -123,25 +123,21 @@ static void violates(const char *body, const char *violation) {
     refused(body, ERR_VALIDATION, message);
 }
 
-/* printf to fresh memory; the caller frees. */
+/* `fmt` with its %s replaced by `times` times `fill`, in fresh memory that the caller frees. */
 static char *make(const char *fmt, const char *fill, size_t times) {
+    const char *at = strstr(fmt, "%s");
     size_t unit = strlen(fill);
-    char *middle = calloc(1, unit * times + 1);
-    char *out = calloc(1, unit * times + strlen(fmt) + 1);
+    size_t before;
+    char *out = calloc(1, strlen(fmt) + unit * times + 1);
 
-    assert_non_null(middle);
+    assert_non_null(at);
     assert_non_null(out);
+    before = (size_t)(at - fmt);
+    memcpy(out, fmt, before);
     for (size_t i = 0; i < times; i++) {
-        memcpy(middle + i * unit, fill, unit);
+        memcpy(out + before + i * unit, fill, unit);
     }
-    {
-        const char *at = strstr(fmt, "%s");
-        assert_non_null(at);
-        memcpy(out, fmt, (size_t)(at - fmt));
-        strncat(out, middle, unit * times);
-        strncat(out, at + 2, strlen(fmt));
-    }
-    free(middle);
+    memcpy(out + before + unit * times, at + 2, strlen(at + 2));
     return out;
 }
 
@@ -182,10 +178,10 @@ static void test_every_kind(void **state) {
 }
 
 static void test_absent(void **state) {
-    static const char *const bodies[] = {
-        "", "{}", " {}\n",
+    static const char nulls[] =
         "{\"SecretId\":null,\"Force\":null,\"PasswordLength\":null,\"SecretString\":null,"
-        "\"SecretBinary\":null,\"Tags\":null,\"VersionStages\":null,\"ClientRequestToken\":null}"};
+        "\"SecretBinary\":null,\"Tags\":null,\"VersionStages\":null,\"ClientRequestToken\":null}";
+    static const char *const bodies[] = {"", "{}", " {}\n", nulls};
     const struct rich nothing = {.id = NULL};
 
     for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
@@ -295,17 +291,17 @@ static void test_no_json(void **state) {
 }
 
 static void test_depth_and_size(void **state) {
-    char *deep = make("{\"Unknown\":%s", "[", LIMIT_JSON_DEPTH - 1);
+    char *open = make("{\"Unknown\":%s", "[", LIMIT_JSON_DEPTH - 1);
+    char *close = make("%s}", "]", LIMIT_JSON_DEPTH - 1);
     char *wide = make("{\"Unknown\":[0%s]}", ",0", LIMIT_JSON_VALUES);
-    char *right = NULL;
+    char *deep;
 
-    decode(deep); /* deep enough, but never closed */
+    decode(open); /* deep enough, but never closed */
     assert_non_null(strstr(fx.err.message, "not a valid JSON object"));
-    right = make("%s", "]", LIMIT_JSON_DEPTH - 1);
-    deep = realloc(deep, 256);
+    deep = make("%s", open, 1);
+    deep = realloc(deep, strlen(open) + strlen(close) + 1);
     assert_non_null(deep);
-    strncat(deep, right, 100);
-    strncat(deep, "}", 2);
+    memcpy(deep + strlen(open), close, strlen(close) + 1);
     decode(deep);
     assert_int_equal(fx.code, OK);
     free(deep);
@@ -319,7 +315,8 @@ static void test_depth_and_size(void **state) {
     assert_int_equal(fx.code, OK);
     free(deep);
     free(wide);
-    free(right);
+    free(open);
+    free(close);
 }
 
 static void test_lengths(void **state) {
