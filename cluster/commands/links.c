@@ -6,6 +6,7 @@
 #include "cluster/commands/valid.h"
 #include "model/replication_status.h"
 #include "model/secret_id.h"
+#include "storage/vault.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -131,7 +132,8 @@ static Redoubt__LinkStatus *status_of(const Redoubt__Secret *secret, const Redou
 
     redoubt__link_status__init(status);
     text_set(&status->region, link->region);
-    text_set(&status->kms_key_id, link->kms_key_id != NULL ? link->kms_key_id : DEFAULT_KMS_KEY);
+    text_set(&status->kms_key_id,
+             link->kms_key_id != NULL ? link->kms_key_id : VAULT_DEFAULT_ALIAS);
     status->has_status = true;
     status->status = (uint32_t)state;
     switch (state) {

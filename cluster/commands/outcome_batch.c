@@ -121,17 +121,17 @@ static void record_success(const struct outcome *outcome, uint64_t revision) {
     }
 }
 
-/* APPLIED, or STALE: is the replica where we want it, or is there something we do not know of? */
+/* APPLIED, or STALE: is the replica where we want it, or is there something that we do not know of?
+ * Zero is nothing. A STALE of nothing means a deleted replica. */
 static void record_have(const struct outcome *outcome, Redoubt__Verdict verdict) {
     const Redoubt__ItemVerdict *answer = outcome->item->verdict;
+    bool is_applied = verdict == REDOUBT__VERDICT__VERDICT_APPLIED;
     uint64_t revision =
-        answer->has_have_revision ? answer->have_revision : outcome->item->sent_revision;
-    bool same_link =
-        answer->has_have_generation && answer->have_generation == outcome->link->generation;
+        answer->have_revision != 0 ? answer->have_revision : outcome->item->sent_revision;
 
-    if (revision <= outcome->secret->revision &&
-        (same_link ||
-         (verdict == REDOUBT__VERDICT__VERDICT_APPLIED && !answer->has_have_generation))) {
+    if ((answer->have_generation == outcome->link->generation ||
+         (is_applied && answer->have_generation == 0)) &&
+        revision <= outcome->secret->revision) {
         record_success(outcome, revision);
     } else {
         record_failure(outcome, REDOUBT__VERDICT__VERDICT_STALE);

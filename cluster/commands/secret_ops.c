@@ -3,6 +3,7 @@
 #include "cluster/commands/refuse.h"
 #include "cluster/commands/state.h"
 #include "model/secret_id.h"
+#include "storage/vault.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +62,8 @@ void refuse_token_in_use(Redoubt__Result *result, const char *region, const char
 }
 
 const char *kms_key_or_default(const char *kms_key_id) {
-    if (kms_key_id == NULL || kms_key_id[0] == '\0' || strcmp(kms_key_id, DEFAULT_KMS_KEY) == 0) {
+    if (kms_key_id == NULL || kms_key_id[0] == '\0' ||
+        strcmp(kms_key_id, VAULT_DEFAULT_ALIAS) == 0) {
         return NULL;
     }
     return kms_key_id;

@@ -12,8 +12,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DEFAULT_KMS_KEY "alias/aws/secretsmanager"
-
 /* The secret that a (valid) ref means: its name, and its suffix where the ref has one. Owned by
  * the caller; NULL when there is none. */
 Redoubt__Secret *secret_find(struct txn *txn, const Redoubt__SecretRef *ref);
