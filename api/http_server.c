@@ -173,8 +173,23 @@ fail:
     return ERR_IO;
 }
 
-/* Of the addresses that a name stands for, those of a family that this machine lacks are left out;
- * any other failure is one. */
+/* A hosts file may name an address twice; the second time is no conflict. */
+static bool is_repeated(const struct addrinfo *infos, const struct addrinfo *info) {
+    for (; infos != info; infos = infos->ai_next) {
+        if (infos->ai_addrlen == info->ai_addrlen &&
+            memcmp(infos->ai_addr, info->ai_addr, info->ai_addrlen) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The machine has no such address; another one of the name will do. */
+static bool is_elsewhere(int error) {
+    return error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
+}
+
+/* Binds every address that the name stands for and this machine has; at least one. */
 static enum errc listener_bind(struct listener *listener, const char *address, struct err *err) {
     char host[HOST_MAX + 1];
     const char *port_text = NULL;
@@ -182,7 +197,7 @@ static enum errc listener_bind(struct listener *listener, const char *address, s
                                    .ai_socktype = SOCK_STREAM,
                                    .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *infos = NULL;
-    int last_error = 0;
+    int last_error = EADDRNOTAVAIL;
     int rc;
     enum errc code = address_split(address, host, &port_text, err);
 
@@ -195,7 +210,7 @@ static enum errc listener_bind(struct listener *listener, const char *address, s
     }
     listener->port = (unsigned)strtoul(port_text, NULL, 10);
     for (const struct addrinfo *info = infos; info != NULL && code == OK; info = info->ai_next) {
-        if (listener->n_fds == LISTEN_ADDRESSES ||
+        if (listener->n_fds == LISTEN_ADDRESSES || is_repeated(infos, info) ||
             (info->ai_family != AF_INET && info->ai_family != AF_INET6)) {
             continue;
         }
@@ -203,12 +218,9 @@ static enum errc listener_bind(struct listener *listener, const char *address, s
             socket_listen(info, listener->port, &listener->fds[listener->n_fds], &listener->port);
         if (code == OK) {
             listener->n_fds++;
-            continue;
-        }
-        last_error = errno;
-        if (last_error == EAFNOSUPPORT || (last_error == EADDRNOTAVAIL && info->ai_next != NULL) ||
-            (last_error == EADDRNOTAVAIL && listener->n_fds > 0)) {
-            code = OK;
+        } else {
+            last_error = errno;
+            code = is_elsewhere(last_error) ? OK : code;
         }
     }
     freeaddrinfo(infos);
