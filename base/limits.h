@@ -70,13 +70,25 @@ enum {
 
     /* Between regions. */
     LIMIT_PEER_BODY = 32 * 1024 * 1024,
+    /* What one message may become in memory when it is decoded: its values once, and the structures
+       around them; a small message of empty items must not grow without end. */
+    LIMIT_PEER_DECODE = 64 * 1024 * 1024,
     LIMIT_BATCH_ITEMS = 256,
     LIMIT_BATCH_BYTES = 1024 * 1024, /* soft: one item may be larger */
     LIMIT_BATCHES_IN_FLIGHT = 4,     /* per region */
     LIMIT_PEER_CALLS = 1024,         /* in flight or queued in one node */
+    LIMIT_PEER_CONNECTIONS = 64, /* to one region: below what its door accepts; more calls wait */
     LIMIT_PEER_CONNECT_MS = 2000,
     LIMIT_PEER_CALL_MS = 20 * 1000,
     LIMIT_PEERS = 64,
+    /* Rows in the shipper's table: every peer, and as many unknown names being refused. */
+    LIMIT_SHIP_ROWS = 2 * LIMIT_PEERS,
+    /* A region that cannot be reached is tried again after the first, doubling up to the second, so
+       that it is in sync soon after it comes back; one that refuses us needs someone to act. */
+    LIMIT_SHIP_BACKOFF_MS_MIN = 50,
+    LIMIT_SHIP_BACKOFF_MS_MAX = 2000,
+    LIMIT_SHIP_REFUSED_MS = 10 * 1000,
+    LIMIT_SHIP_SWEEP_MS = 5000, /* all outboxes are looked at so often without being told */
 
     /* Consensus. */
     LIMIT_PROPOSALS = 4096, /* waiting for the Raft thread */
