@@ -338,8 +338,28 @@ static enum errc apply(struct core *core) {
     return core_push(core, &effect);
 }
 
+/* A leader shows that it still leads by an entry of its own term: what lies below is committed with
+ * it, and reads may trust the state once it is applied. libraft appends one after an election, but
+ * not when a lone voter leads from the start. */
+static enum errc open_term(struct core *core) {
+    uint64_t nothing = 0;
+    struct raft_entry entry = {.term = core->term,
+                               .type = RAFT_BARRIER,
+                               .buf = {.base = &nothing, .len = sizeof nothing},
+                               .batch = &nothing};
+    struct raft_event event = {.type = RAFT_SUBMIT, .submit = {.entries = &entry, .n = 1}};
+    if (core->role != CORE_LEADER || raft_transferee(&core->raft) != 0 ||
+        core_term_at(core, core_log_last(&core->log)) == core->term) {
+        return OK;
+    }
+    return core_step_only(core, &event);
+}
+
 enum errc core_step(struct core *core, struct raft_event *event) {
     enum errc rc = core_step_only(core, event);
+    if (rc == OK) {
+        rc = open_term(core);
+    }
     if (rc != OK) {
         return rc;
     }
