@@ -148,8 +148,8 @@ enum errc core_snapshot_prepare(struct core *core, unsigned trailing, struct cor
         return ERR_BUSY;
     }
     /* With less behind the snapshot than may be in flight, followers would be sent snapshot after
-     * snapshot. */
-    if (trailing < core->max_inflight_entries) {
+     * snapshot. A lone member has none. */
+    if (core->raft.configuration.n > 1 && trailing < core->max_inflight_entries) {
         trailing = core->max_inflight_entries;
     }
     struct core_snapshot prepared;

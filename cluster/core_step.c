@@ -184,14 +184,46 @@ static enum errc push_write(struct core *core, const struct raft_event *event,
     return rc == OK ? core_push(core, &effect) : rc;
 }
 
-/* libraft leaves the last index unset (whatever lay on its stack) when it refuses a message of an
- * old term. The sender does not read it; it must not leave the process all the same. */
-static void complete_refusal(const struct core *core, const struct raft_event *event,
+/* The highest index at which our log may agree with that of a leader whose entry at `index` has
+ * another term than ours. libraft says index - 1, so that a long tail which nobody else has is
+ * searched one round trip an entry, and a busy group may never get to its end.
+ *
+ * Terms never fall along a log: of ours, what has a newer term than the leader's entry is skipped
+ * without a doubt. When ours is older the leader should skip and does not know; then a part of our
+ * run of one term is skipped, at most so much that a leader which can send entries at all can send
+ * these. */
+static uint64_t find_agreement(const struct core *core, uint64_t index, uint64_t leader_term) {
+    uint64_t ours = core_term_at(core, index);
+    uint64_t floor = core->commit;
+    if (ours < leader_term && index > floor + 1 + core->max_inflight_entries) {
+        floor = index - 1 - core->max_inflight_entries;
+    }
+    uint64_t at = index - 1;
+    while (at > floor && (core_term_at(core, at) > leader_term || core_term_at(core, at) == ours)) {
+        at--;
+    }
+    return at;
+}
+
+static void complete_append_result(const struct core *core,
+                                   const struct raft_append_entries *append,
+                                   struct raft_append_entries_result *result) {
+    if (append->term < raft_current_term(&core->raft)) {
+        /* libraft leaves it unset (whatever lay on its stack) when it refuses an old term. The
+         * sender does not read it; it must not leave the process all the same. */
+        result->last_log_index = 0;
+    } else if (result->rejected != 0 && result->rejected == append->prev_log_index &&
+               result->rejected > core->commit && core_term_at(core, result->rejected) != 0) {
+        result->last_log_index = find_agreement(core, result->rejected, append->prev_log_term);
+    }
+}
+
+static void complete_message(const struct core *core, const struct raft_event *event,
                              struct raft_message *message) {
     if (message->type == RAFT_APPEND_ENTRIES_RESULT && event->type == RAFT_RECEIVE &&
-        event->receive.message->type == RAFT_APPEND_ENTRIES &&
-        event->receive.message->append_entries.term < raft_current_term(&core->raft)) {
-        message->append_entries_result.last_log_index = 0;
+        event->receive.message->type == RAFT_APPEND_ENTRIES) {
+        complete_append_result(core, &event->receive.message->append_entries,
+                               &message->append_entries_result);
     }
 }
 
@@ -207,7 +239,7 @@ static enum errc push_messages(struct core *core, const struct raft_event *event
         if (message->type == RAFT_INSTALL_SNAPSHOT && core->snapshot.index == 0) {
             continue; /* a peer that lies about its log; there is nothing to send it */
         }
-        complete_refusal(core, event, message);
+        complete_message(core, event, message);
         uint8_t *bytes = NULL;
         struct core_effect effect = {.kind = CORE_EFFECT_SEND, .peer = message->server_id};
         enum errc rc = core_message_encode(message, &source, &bytes, &effect.message.len);
@@ -306,8 +338,28 @@ static enum errc apply(struct core *core) {
     return core_push(core, &effect);
 }
 
+/* A leader shows that it still leads by an entry of its own term: what lies below is committed with
+ * it, and reads may trust the state once it is applied. libraft appends one after an election, but
+ * not when a lone voter leads from the start. */
+static enum errc open_term(struct core *core) {
+    uint64_t nothing = 0;
+    struct raft_entry entry = {.term = core->term,
+                               .type = RAFT_BARRIER,
+                               .buf = {.base = &nothing, .len = sizeof nothing},
+                               .batch = &nothing};
+    struct raft_event event = {.type = RAFT_SUBMIT, .submit = {.entries = &entry, .n = 1}};
+    if (core->role != CORE_LEADER || raft_transferee(&core->raft) != 0 ||
+        core_term_at(core, core_log_last(&core->log)) == core->term) {
+        return OK;
+    }
+    return core_step_only(core, &event);
+}
+
 enum errc core_step(struct core *core, struct raft_event *event) {
     enum errc rc = core_step_only(core, event);
+    if (rc == OK) {
+        rc = open_term(core);
+    }
     if (rc != OK) {
         return rc;
     }

@@ -81,10 +81,7 @@ static bool folder_has_unknown_family(const rocksdb_options_t *options, const ch
     char **names = rocksdb_list_column_families(options, path, &n, &message);
     bool has_unknown = false;
 
-    if (message != NULL) {
-        rocksdb_free(message);
-        return false;
-    }
+    rocksdb_free(message); /* a list that cannot be read is an empty one */
     for (size_t i = 0; i < n; i++) {
         has_unknown = has_unknown || !family_is_known(names[i]);
     }

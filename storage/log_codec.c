@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/limits.h"
 
 /* Every value begins with: 0 u8 version   1 u8 type or kind   2 u16 zero   4 u32 crc32c. */
 enum { LOG_VERSION = 1, META_HEAD = 8, SNAPSHOT_FIXED = 32 };

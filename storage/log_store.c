@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/bytes.h"
+#include "base/limits.h"
 #include "storage/engine_inner.h"
 #include "storage/log_codec.h"
 

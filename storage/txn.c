@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/bytes.h"
+#include "base/limits.h"
 #include "storage/view_inner.h"
 
 struct txn {
@@ -14,7 +16,6 @@ struct txn {
     char **dirty;      /* regions, owned */
     size_t n_dirty;
     size_t dirty_room;
-    bool is_committed; /* the next change begins a new list of dirty regions */
 };
 
 struct txn *txn_new(struct engine *engine) {
@@ -55,15 +56,7 @@ const struct view *txn_view(struct txn *txn) {
     return &txn->view;
 }
 
-static void txn_begin_change(struct txn *txn) {
-    if (txn->is_committed) {
-        dirty_clear(txn);
-        txn->is_committed = false;
-    }
-}
-
 static void txn_delete(struct txn *txn, const struct key *key) {
-    txn_begin_change(txn);
     rocksdb_writebatch_wi_delete_cf(txn->batch, txn->engine->families[FAMILY_STATE],
                                     (const char *)key->data, key->len);
 }
@@ -80,7 +73,6 @@ static void txn_put_packed(struct txn *txn, const struct key *key) {
 
 static void txn_put(struct txn *txn, const struct key *key, enum record_kind kind,
                     const ProtobufCMessage *message) {
-    txn_begin_change(txn);
     buf_reset(&txn->record);
     record_pack(&txn->record, kind, message);
     txn_put_packed(txn, key);
@@ -88,7 +80,6 @@ static void txn_put(struct txn *txn, const struct key *key, enum record_kind kin
 
 static void txn_put_bytes(struct txn *txn, const struct key *key, enum record_kind kind,
                           const void *payload, size_t len) {
-    txn_begin_change(txn);
     buf_reset(&txn->record);
     record_pack_bytes(&txn->record, kind, payload, len);
     txn_put_packed(txn, key);
@@ -123,10 +114,7 @@ void txn_commit(struct txn *txn, uint64_t applied_index) {
         storage_die("committing a transaction", code, err.message);
     }
     rocksdb_writebatch_wi_clear(txn->batch);
-    if (txn->is_committed) {
-        dirty_clear(txn); /* a commit without changes: its list is empty */
-    }
-    txn->is_committed = true;
+    dirty_clear(txn);
 }
 
 /* Is the row of `seq` this secret's? A row of another secret is a bug of whoever gave the number.

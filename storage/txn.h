@@ -45,9 +45,9 @@ void txn_put_key(struct txn *txn, const char *account, const Redoubt__Key *key);
 void txn_put_alias(struct txn *txn, const char *account, const char *alias, const char *key_id);
 void txn_put_region(struct txn *txn, const Redoubt__Region *region);
 
-/* Regions whose outbox this transaction has put entries into, for the wake-up of the shipper: calls
- * back once a region. Meant to be called right after txn_commit: the list is kept through it and
- * begins anew with the next change. */
+/* Regions whose outbox this transaction has put entries into since the last txn_commit, for the
+ * wake-up of the shipper: calls back once a region. To be asked before txn_commit, to be acted on
+ * after it. */
 void txn_each_dirty_region(const struct txn *txn, void (*each)(void *arg, const char *region),
                            void *arg);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/limits.h"
 #include "storage/view.h"
 #include "storage/view_inner.h"
 
