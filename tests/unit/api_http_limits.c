@@ -187,6 +187,34 @@ static void test_many_connections(void **state) {
     http_server_stop(server, 1000);
 }
 
+/* Whoever wins the race for a connection, the workers get equally many. */
+static void test_workers_share(void **state) {
+    enum { COUNT = 12, WORKERS = 3 };
+    unsigned port = 0;
+    struct http_server *server = serve(WORKERS, NULL, 0, &port);
+    struct exchange *exchanges[COUNT];
+    int fds[COUNT];
+
+    for (size_t i = 0; i < COUNT; i++) {
+        fds[i] = dial(port);
+        send_get(fds[i], "/hold");
+        exchanges[i] = take_held(1);
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        size_t same = 0;
+        for (size_t j = 0; j < COUNT; j++) {
+            same += exchange_worker(exchanges[i]) == exchange_worker(exchanges[j]);
+        }
+        assert_int_equal(same, COUNT / WORKERS);
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_true(run_errand(exchanges[i], "held"));
+        expect_answer(fds[i], 200, "held");
+        (void)close(fds[i]);
+    }
+    http_server_stop(server, 1000);
+}
+
 static void test_connection_cap(void **state) {
     unsigned port = 0;
     struct http_server *server = serve(1, NULL, 3, &port);
@@ -219,6 +247,33 @@ static void test_connection_cap(void **state) {
     expect_answer(fds[1], 200, "hello");
     (void)close(fds[1]);
     (void)close(fds[2]);
+    http_server_stop(server, 1000);
+}
+
+/* Out of descriptors: accepting pauses and goes on, nobody spins, nobody is lost. */
+static void test_no_descriptors(void **state) {
+    unsigned port = 0;
+    struct http_server *server = serve(2, NULL, 0, &port);
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct timeval patience = {.tv_sec = 8};
+    struct rlimit before;
+    struct rlimit tight;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    tight = before;
+    tight.rlim_cur = (rlim_t)fd + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    send_get(fd, "/");
+    sleep_ms(250);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    expect_answer(fd, 200, "hello");
+    (void)close(fd);
     http_server_stop(server, 1000);
 }
 
@@ -263,7 +318,9 @@ int main(void) {
         cmocka_unit_test(test_deadlines),
         cmocka_unit_test(test_write_deadline),
         cmocka_unit_test(test_many_connections),
+        cmocka_unit_test(test_workers_share),
         cmocka_unit_test(test_connection_cap),
+        cmocka_unit_test(test_no_descriptors),
         cmocka_unit_test(test_garbage),
     };
 
