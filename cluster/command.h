@@ -6,6 +6,7 @@
 #ifndef CLUSTER_COMMAND_H
 #define CLUSTER_COMMAND_H
 
+#include "base/buf.h"
 #include "base/errc.h"
 #include "cluster/command.pb-c.h"
 #include "storage/txn.h"

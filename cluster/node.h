@@ -21,12 +21,13 @@ struct node;
 
 struct node_options {
     const char *region;    /* copied */
+    uint64_t id;           /* of this node: random, generated once, kept; never 0 */
     struct engine *engine; /* borrowed for the node's life */
     const struct world *world;
     unsigned election_timeout_ms; /* 0: default */
     uint64_t snapshot_entries;    /* 0: LIMIT_LOG_ENTRIES */
     uint64_t snapshot_bytes;      /* 0: LIMIT_LOG_BYTES */
-    uint64_t snapshot_trailing;   /* 0: LIMIT_LOG_TRAILING */
+    uint64_t snapshot_trailing;   /* 0: LIMIT_LOG_TRAILING; a group of one keeps nothing behind */
     /* The outbox of a region changed, or this node became leader (region NULL): wakes the shipper.
      * Raft thread; must not block. */
     void (*dirty_cb)(void *arg, const char *region);

@@ -1,0 +1,283 @@
+#include "server/cli.h"
+
+#include "api/op_document.h"
+#include "base/wipe.h"
+#include "base/world.h"
+#include "crypto/credentials.h"
+#include "crypto/keyring.h"
+#include "crypto/tls.h"
+#include "model/secret_id.h"
+#include "server/config.h"
+#include "server/dev.h"
+#include "server/server.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXIT_USAGE = 2 };
+
+struct subcommand {
+    const char *group; /* e.g. "region"; NULL: a subcommand of one word */
+    const char *name;
+    const char *arguments;
+    const char *summary;
+    int (*run)(const struct subcommand *self, int argc, char **argv);
+};
+
+static int usage(const struct subcommand *self) {
+    (void)fprintf(stderr, "usage: redoubt %s%s%s %s\n", self->group ? self->group : "",
+                  self->group ? " " : "", self->name, self->arguments);
+    return EXIT_USAGE;
+}
+
+static int fail(const struct err *err) {
+    (void)fprintf(stderr, "redoubt: %s\n", err->message);
+    return EXIT_FAILURE;
+}
+
+/* Before any thread: the one that waits takes them with sigwait. */
+static void block_stop_signals(void) {
+    sigset_t signals;
+
+    CHECK(sigemptyset(&signals) == 0 && sigaddset(&signals, SIGTERM) == 0 &&
+          sigaddset(&signals, SIGINT) == 0);
+    CHECK(sigprocmask(SIG_BLOCK, &signals, NULL) == 0);
+}
+
+/* One `--name VALUE` of a subcommand. */
+struct option_slot {
+    const char *name;
+    const char **value;
+    bool required;
+};
+
+enum { OPTIONS_MAX = 8 };
+
+/* Reads only options that take a value; false and a message otherwise. */
+static bool read_options(int argc, char **argv, const struct option_slot *slots, size_t n) {
+    struct option options[OPTIONS_MAX + 1] = {{0}};
+    int at = 0;
+
+    CHECK(n <= OPTIONS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        options[i] = (struct option){slots[i].name, required_argument, NULL, 0};
+    }
+    optind = 0;
+    for (;;) {
+        int got = getopt_long(argc, argv, "", options, &at);
+        if (got == -1) {
+            break;
+        }
+        if (got != 0) {
+            return false;
+        }
+        *slots[at].value = optarg;
+    }
+    if (optind != argc) {
+        (void)fprintf(stderr, "redoubt: unexpected argument '%s'\n", argv[optind]);
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (slots[i].required && *slots[i].value == NULL) {
+            (void)fprintf(stderr, "redoubt: --%s is missing\n", slots[i].name);
+            return false;
+        }
+    }
+    return true;
+}
+
+static int run_server(const struct subcommand *self, int argc, char **argv) {
+    const char *path = NULL;
+    const struct option_slot slots[] = {{"config", &path, true}};
+    struct config *config = NULL;
+    struct err err;
+    int status;
+
+    if (!read_options(argc, argv, slots, ARRAY_LEN(slots))) {
+        return usage(self);
+    }
+    block_stop_signals();
+    if (config_load(path, &config, &err) != OK) {
+        return fail(&err);
+    }
+    status = server_run(config);
+    config_free(config);
+    return status;
+}
+
+static bool read_number(const char *text, unsigned min, unsigned max, unsigned *ret) {
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+
+    if (*text < '0' || *text > '9' || *end != '\0' || value < min || value > max) {
+        return false;
+    }
+    *ret = (unsigned)value;
+    return true;
+}
+
+static int run_dev(const struct subcommand *self, int argc, char **argv) {
+    struct dev_options dev = {
+        .regions = "us-east-1,us-west-2,eu-west-1",
+        .data = "redoubt-data",
+        .account = "123456789012",
+        .bind = "127.0.0.1",
+        .port = 7401,
+    };
+    const char *port = NULL, *nodes = NULL, *start = NULL;
+    const struct option_slot slots[] = {
+        {"regions", &dev.regions, false}, {"nodes", &nodes, false},
+        {"port", &port, false},           {"data", &dev.data, false},
+        {"account", &dev.account, false}, {"lambda-endpoint", &dev.lambda_endpoint, false},
+        {"bind", &dev.bind, false},       {"start", &start, false},
+    };
+
+    if (!read_options(argc, argv, slots, ARRAY_LEN(slots))) {
+        return usage(self);
+    }
+    if (nodes != NULL && strcmp(nodes, "1") != 0) {
+        (void)fprintf(stderr, "redoubt: --nodes %s: this release runs one node a region\n", nodes);
+        return EXIT_USAGE;
+    }
+    if (port != NULL && !read_number(port, 1, DEV_PORT_MAX, &dev.port)) {
+        (void)fprintf(stderr, "redoubt: --port must be a number from 1 to %d\n", DEV_PORT_MAX);
+        return EXIT_USAGE;
+    }
+    if (start != NULL && strcmp(start, "no") != 0 && strcmp(start, "yes") != 0) {
+        (void)fprintf(stderr, "redoubt: --start must be yes or no\n");
+        return EXIT_USAGE;
+    }
+    dev.only_prepare = start != NULL && strcmp(start, "no") == 0;
+    block_stop_signals();
+    return dev_run(&dev);
+}
+
+static int run_key_init(const struct subcommand *self, int argc, char **argv) {
+    const char *path = NULL;
+    const struct option_slot slots[] = {{"out", &path, true}};
+    struct err err;
+
+    if (!read_options(argc, argv, slots, ARRAY_LEN(slots))) {
+        return usage(self);
+    }
+    return keyring_root_create(path, world_system(), &err) == OK ? EXIT_SUCCESS : fail(&err);
+}
+
+static int run_user_init(const struct subcommand *self, int argc, char **argv) {
+    const char *path = NULL, *account = NULL;
+    const struct option_slot slots[] = {{"out", &path, true}, {"account", &account, true}};
+    struct err err;
+
+    if (!read_options(argc, argv, slots, ARRAY_LEN(slots))) {
+        return usage(self);
+    }
+    return credentials_create(path, account, world_system(), &err) == OK ? EXIT_SUCCESS
+                                                                         : fail(&err);
+}
+
+static int run_region_ca(const struct subcommand *self, int argc, char **argv) {
+    const char *cert = NULL, *key = NULL;
+    const struct option_slot slots[] = {{"cert", &cert, true}, {"key", &key, true}};
+    struct err err;
+    char fingerprint[65];
+
+    if (!read_options(argc, argv, slots, ARRAY_LEN(slots))) {
+        return usage(self);
+    }
+    if (tls_ca_create(cert, key, &err) != OK || tls_fingerprint(cert, fingerprint, &err) != OK) {
+        return fail(&err);
+    }
+    (void)printf("sha256 fingerprint %s\n", fingerprint);
+    return EXIT_SUCCESS;
+}
+
+static int run_region_cert(const struct subcommand *self, int argc, char **argv) {
+    const char *ca_cert = NULL, *ca_key = NULL, *region = NULL, *cert = NULL, *key = NULL;
+    const struct option_slot slots[] = {{"ca-cert", &ca_cert, true},
+                                        {"ca-key", &ca_key, true},
+                                        {"region", &region, true},
+                                        {"cert", &cert, true},
+                                        {"key", &key, true}};
+    struct err err;
+
+    if (!read_options(argc, argv, slots, ARRAY_LEN(slots))) {
+        return usage(self);
+    }
+    if (!region_name_is_valid(region)) {
+        (void)fprintf(stderr, "redoubt: --region must be a name such as us-east-1\n");
+        return EXIT_USAGE;
+    }
+    return tls_cert_create(ca_cert, ca_key, region, cert, key, &err) == OK ? EXIT_SUCCESS
+                                                                           : fail(&err);
+}
+
+static int run_config_example(const struct subcommand *self, int argc, char **argv) {
+    if (argc != 1) {
+        return usage(self);
+    }
+    config_print_example(stdout);
+    return EXIT_SUCCESS;
+}
+
+static int run_operations(const struct subcommand *self, int argc, char **argv) {
+    if (argc != 2 || strcmp(argv[1], "--json") != 0) {
+        return usage(self);
+    }
+    return op_document_print(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int run_version(const struct subcommand *self, int argc, char **argv) {
+    if (argc != 1) {
+        return usage(self);
+    }
+    (void)printf("redoubt %s\n", REDOUBT_VERSION);
+    return EXIT_SUCCESS;
+}
+
+static const struct subcommand subcommands[] = {
+    {NULL, "dev",
+     "[--regions a,b,c] [--nodes 1] [--port 7401] [--data DIR] [--account 123456789012] [--bind "
+     "ADDRESS] "
+     "[--lambda-endpoint URL] [--start yes|no]",
+     "Run whole regions on this machine, each its own process", run_dev},
+    {NULL, "server", "--config FILE", "Run one node of one region", run_server},
+    {"config", "example", "", "Print every setting with its default and meaning",
+     run_config_example},
+    {"key", "init", "--out FILE", "Make a root key for a region", run_key_init},
+    {"user", "init", "--out FILE --account 123456789012",
+     "Make a credentials file with one access key", run_user_init},
+    {"region", "ca", "--cert FILE --key FILE", "Make the certificate authority of a deployment",
+     run_region_ca},
+    {"region", "cert", "--ca-cert FILE --ca-key FILE --region NAME --cert FILE --key FILE",
+     "Make a region's certificate", run_region_cert},
+    {NULL, "operations", "--json", "Print the table of API operations", run_operations},
+    {NULL, "version", "", "Print the version", run_version},
+};
+
+static int help(FILE *out, int status) {
+    (void)fprintf(out, "redoubt: a self-hosted, multi-region replicated secret server\n\n");
+    for (size_t i = 0; i < ARRAY_LEN(subcommands); i++) {
+        const struct subcommand *sub = &subcommands[i];
+        (void)fprintf(out, "  redoubt %s%s%s %s\n      %s.\n", sub->group ? sub->group : "",
+                      sub->group ? " " : "", sub->name, sub->arguments, sub->summary);
+    }
+    return status;
+}
+
+int cli_run(int argc, char **argv) {
+    if (argc >= 2 && (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0)) {
+        return help(stdout, EXIT_SUCCESS);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(subcommands); i++) {
+        const struct subcommand *sub = &subcommands[i];
+        int words = sub->group ? 2 : 1;
+        if (argc > words && (sub->group == NULL || strcmp(argv[1], sub->group) == 0) &&
+            strcmp(argv[words], sub->name) == 0) {
+            return sub->run(sub, argc - words, argv + words);
+        }
+    }
+    return help(stderr, EXIT_USAGE);
+}

@@ -1,0 +1,29 @@
+/* `redoubt dev`: whole regions on one machine, each its own `redoubt server` process with its own
+ * data folder, root key, log and TLS identity. It writes their configurations, supervises the
+ * processes, and tells the user how to reach them; it serves nothing itself.
+ *
+ * Below the data folder: ca.crt, ca.key, credentials, env, and a folder a region with redoubt.conf,
+ * root.key, node.crt, node.key, data/. Region i (from 0) has its API at port + 10 i and its peer
+ * door DEV_PEER_OFFSET above. A process that ends by itself is started again after DEV_RESTART_MS,
+ * doubled while it keeps ending early. */
+#ifndef SERVER_DEV_H
+#define SERVER_DEV_H
+
+#include <stdbool.h>
+
+enum { DEV_PEER_OFFSET = 1000, DEV_PORT_MAX = 63000, DEV_RESTART_MS = 2000, DEV_REGIONS_MAX = 16 };
+
+struct dev_options {
+    const char *regions; /* comma-separated */
+    const char *data;
+    const char *account;
+    const char *bind;            /* address that everything binds to */
+    const char *lambda_endpoint; /* NULL: none */
+    unsigned port;
+    bool only_prepare; /* write files, start nothing */
+};
+
+/* Runs until SIGTERM or SIGINT, which the caller must have blocked. Returns the exit status. */
+int dev_run(const struct dev_options *options);
+
+#endif

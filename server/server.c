@@ -1,0 +1,238 @@
+#include "server/server.h"
+
+#include "api/http_server.h"
+#include "api/request.h"
+#include "base/bytes.h"
+#include "base/world.h"
+#include "cluster/node.h"
+#include "cluster/peer_client.h"
+#include "crypto/credentials.h"
+#include "crypto/keyring.h"
+#include "crypto/tls.h"
+#include "replication/shipper.h"
+#include "storage/engine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SERVER_GRACE_MS = 5000, SERVER_PATH = CONFIG_TEXT + 64, NODE_ID_TEXT = 16 };
+
+/* Everything that lives as long as the process, in the order in which it is made. */
+struct parts {
+    struct credentials *credentials;
+    struct keyring *keyring;
+    struct engine *engine;
+    struct peer_client *peers;
+    struct shipper *shipper;
+    struct node *node;
+    struct tls_context *peer_tls;
+    struct tls_context *api_tls;
+    struct http_server *http;
+    struct service service;
+};
+
+static enum errc make_folder(const char *path, struct err *err) {
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        return err_set(err, ERR_IO, "cannot make %s: %s", path, strerror(errno));
+    }
+    return OK;
+}
+
+/* The id of this node in its group: made once, kept with the data. */
+static enum errc load_node_id(const struct config *config, uint64_t *ret, struct err *err) {
+    char path[SERVER_PATH];
+    char text[NODE_ID_TEXT + 1] = "";
+    uint8_t raw[8];
+    enum errc code = OK;
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "%s/node-id", config->data);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        if (read(fd, text, NODE_ID_TEXT) != NODE_ID_TEXT ||
+            !hex_decode(text, NODE_ID_TEXT, raw, sizeof(raw))) {
+            code = err_set(err, ERR_CORRUPT, "%s does not hold a node id", path);
+        }
+    } else {
+        world_random(world_system(), raw, sizeof(raw));
+        raw[7] |= 1; /* never 0 */
+        hex_encode(raw, sizeof(raw), text);
+        fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd < 0 || write(fd, text, NODE_ID_TEXT) != NODE_ID_TEXT || fsync(fd) != 0) {
+            code = err_set(err, ERR_IO, "cannot write %s: %s", path, strerror(errno));
+        }
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    if (code == OK) {
+        *ret = get_le64(raw);
+    }
+    return code;
+}
+
+static enum errc open_store(struct parts *parts, const struct config *config, struct err *err) {
+    char path[SERVER_PATH];
+    const struct engine_options options = {.path = path};
+    enum errc code;
+
+    (void)snprintf(path, sizeof(path), "%s/store", config->data);
+    code = make_folder(config->data, err);
+    return code == OK ? engine_open(&options, &parts->engine, err) : code;
+}
+
+static enum errc start_peers(struct parts *parts, const struct config *config, struct err *err) {
+    const struct peer_client_options client = {
+        .tls = {.ca_path = config->peer_ca,
+                .cert_path = config->peer_cert,
+                .key_path = config->peer_key},
+        .peers = config->peers,
+        .n_peers = config->n_peers,
+    };
+    enum errc code = peer_client_new(&client, &parts->peers, err);
+
+    if (code != OK) {
+        return code;
+    }
+    const struct shipper_options shipper = {
+        .region = config->region,
+        .engine = parts->engine,
+        .keyring = parts->keyring,
+        .node = &parts->node,
+        .client = parts->peers,
+        .world = world_system(),
+    };
+    parts->shipper = shipper_new(&shipper);
+    return parts->shipper ? OK : err_default(err, ERR_NO_MEMORY);
+}
+
+static enum errc start_node(struct parts *parts, const struct config *config, struct err *err) {
+    struct node_options options = {
+        .region = config->region,
+        .engine = parts->engine,
+        .world = world_system(),
+        .dirty_cb = shipper_dirty,
+        .dirty_arg = parts->shipper,
+    };
+    enum errc code = load_node_id(config, &options.id, err);
+
+    return code == OK ? node_start(&options, &parts->node, err) : code;
+}
+
+static enum errc open_doors(struct parts *parts, const struct config *config, struct err *err) {
+    const struct tls_files peer_files = {config->peer_ca, config->peer_cert, config->peer_key};
+    const struct tls_files api_files = {NULL, config->api_cert, config->api_key};
+    struct listener_options api = {.address = config->api_listen,
+                                   .body_max = LIMIT_HTTP_BODY,
+                                   .handler = api_handle,
+                                   .arg = &parts->service};
+    struct listener_options peer = {.address = config->peer_listen,
+                                    .body_max = LIMIT_PEER_BODY,
+                                    .need_peer_region = true,
+                                    .handler = peer_handle,
+                                    .arg = &parts->service};
+    enum errc code = tls_server_new(&peer_files, &parts->peer_tls, err);
+
+    if (code == OK && config->api_cert[0] != '\0') {
+        code = tls_server_new(&api_files, &parts->api_tls, err);
+    }
+    if (code != OK) {
+        return code;
+    }
+    api.tls = parts->api_tls;
+    peer.tls = parts->peer_tls;
+    code = http_server_new(config->workers, &parts->http, err);
+    if (code == OK) {
+        code = http_server_listen(parts->http, &api, err);
+    }
+    if (code == OK) {
+        code = http_server_listen(parts->http, &peer, err);
+    }
+    return code;
+}
+
+static void fill_service(struct parts *parts, const struct config *config) {
+    parts->service = (struct service){
+        .region = config->region,
+        .world = world_system(),
+        .engine = parts->engine,
+        .node = parts->node,
+        .keyring = parts->keyring,
+        .credentials = parts->credentials,
+        .peers = parts->peers,
+        .peer_names = config->peer_names,
+        .n_peers = config->n_peers,
+        .forward = config->forward,
+    };
+}
+
+/* The boot order; each step may use what the steps before it made. */
+static enum errc start(struct parts *parts, const struct config *config, struct err *err) {
+    enum errc code = credentials_load(config->credentials, &parts->credentials, err);
+
+    if (code == OK) {
+        code = keyring_open(config->root_key, config->region, world_system(), &parts->keyring, err);
+    }
+    if (code == OK) {
+        code = open_store(parts, config, err);
+    }
+    if (code == OK) {
+        code = start_peers(parts, config, err);
+    }
+    if (code == OK) {
+        code =
+            open_doors(parts, config, err); /* binds: a taken port must not cost a replay first */
+    }
+    if (code == OK) {
+        code = start_node(parts, config, err);
+    }
+    if (code == OK) {
+        fill_service(parts, config);
+        code = peer_client_start(parts->peers, err);
+    }
+    return code == OK ? http_server_start(parts->http, err) : code;
+}
+
+/* The reverse; takes a house that was built half. Clients are answered before what answers them
+ * goes away. */
+static void stop(struct parts *parts) {
+    if (parts->http != NULL) {
+        http_server_stop(parts->http, SERVER_GRACE_MS);
+    }
+    peer_client_stop(parts->peers);
+    node_stop(parts->node);
+    shipper_free(parts->shipper);
+    engine_close(parts->engine);
+    tls_context_free(parts->peer_tls);
+    tls_context_free(parts->api_tls);
+    keyring_free(parts->keyring);
+    credentials_free(parts->credentials);
+}
+
+int server_run(const struct config *config) {
+    struct parts parts = {.node = NULL};
+    struct err err;
+    sigset_t signals;
+    int signal_number = 0;
+
+    log_setup(config->log_level, config->region);
+    if (start(&parts, config, &err) != OK) {
+        LOG_ERROR("server.start_failed", F_STR("error", err.message));
+        stop(&parts);
+        return EXIT_FAILURE;
+    }
+    LOG_INFO("server.started", F_STR("api", config->api_listen),
+             F_STR("peer", config->peer_listen));
+    CHECK(sigemptyset(&signals) == 0 && sigaddset(&signals, SIGTERM) == 0 &&
+          sigaddset(&signals, SIGINT) == 0);
+    CHECK(sigwait(&signals, &signal_number) == 0);
+    LOG_INFO("server.stopping", F_I64("signal", signal_number));
+    stop(&parts);
+    LOG_INFO("server.stopped");
+    return EXIT_SUCCESS;
+}
