@@ -37,6 +37,7 @@ enum {
     LIMIT_HTTP_HEADERS = 64,
     LIMIT_HTTP_BODY = 1024 * 1024,
     LIMIT_HTTP_TARGET = 8 * 1024,
+    LIMIT_QUERY_PARAMS = 256,      /* of a signed request: sorting them stays cheap */
     LIMIT_HTTP_CONNECTIONS = 4096, /* per worker */
     LIMIT_HTTP_HEAD_MS = 10 * 1000,
     LIMIT_HTTP_BODY_MS = 30 * 1000,
