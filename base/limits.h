@@ -18,6 +18,7 @@ enum {
     LIMIT_TAG_VALUE = 256,
     LIMIT_REGION_NAME = 128,
     LIMIT_KMS_KEY_ID = 2048,
+    LIMIT_ALIAS = 256, /* the service's bound for a KMS alias; holds a key id (36) as well */
     LIMIT_LIST_PAGE = 100,
     LIMIT_NEXT_TOKEN = 4096,
     LIMIT_ACCOUNT = 12,
@@ -80,6 +81,11 @@ enum {
     LIMIT_LOG_ENTRIES = 65536,          /* a snapshot is due when the log has more entries */
     LIMIT_LOG_BYTES = 64 * 1024 * 1024, /* or more bytes */
     LIMIT_LOG_TRAILING = 8192,          /* entries kept behind a snapshot for slow followers */
+
+    /* Storage. A record is made by one command out of a bounded secret, so it stays below twice
+       the largest command; a snapshot's metadata names servers and files, some 100 bytes each. */
+    LIMIT_RECORD = 66 * 1024 * 1024,
+    LIMIT_SNAPSHOT_META = 4 * 1024 * 1024,
 
     /* Logging. */
     LIMIT_LOG_LINE = 2048,
