@@ -81,6 +81,10 @@ enum {
     LIMIT_LOG_ENTRIES = 65536,          /* a snapshot is due when the log has more entries */
     LIMIT_LOG_BYTES = 64 * 1024 * 1024, /* or more bytes */
     LIMIT_LOG_TRAILING = 8192,          /* entries kept behind a snapshot for slow followers */
+    LIMIT_APPEND_BYTES = 4 * 1024 * 1024, /* soft: entries in one message to a follower; one entry
+                                             may be larger */
+    LIMIT_MANIFEST = 1024 * 1024, /* names, sizes and digests of a checkpoint's files */
+    LIMIT_ADDRESS = 256,          /* of a node, "host:port": a DNS name has 253 */
 
     /* Storage. A record is made by one command out of a bounded secret, so it stays below twice
        the largest command; a snapshot's metadata names servers and files, some 100 bytes each. */

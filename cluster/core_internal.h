@@ -1,0 +1,110 @@
+/* What the core's own files share: the state of one node's consensus and the one way to step it.
+ *
+ * core.c starts it and takes the simple events, core_receive.c messages, core_step.c turns what
+ * libraft answers into effects, core_snapshot.c and core_membership.c do what their names say. Raft
+ * thread. */
+#ifndef CLUSTER_CORE_INTERNAL_H
+#define CLUSTER_CORE_INTERNAL_H
+
+#include "base/check.h"
+#include "base/errc.h"
+#include "cluster/core.h"
+#include "cluster/core_configuration.h"
+#include "cluster/core_effects.h"
+#include "cluster/core_log.h"
+
+#include <raft.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A write that was handed to the writer and not reported as done. */
+struct core_write {
+    uint64_t id;
+    uint64_t last; /* index that it makes durable; lowered when a later write replaces its end */
+};
+
+/* In order of their ids: writes[head .. count). */
+struct core_writes {
+    struct core_write *slots;
+    size_t room;
+    size_t head;
+    size_t count;
+    uint64_t last_id;
+};
+
+/* The last committed configuration at some index. */
+struct core_members {
+    uint64_t index; /* 0: none known */
+    uint8_t *data;  /* owned */
+    size_t len;
+};
+
+struct core {
+    struct raft raft;
+    unsigned heartbeat_ms;
+    unsigned max_inflight_entries;
+    bool is_started;
+    uint64_t now_ms;
+
+    struct core_log log;
+    struct core_writes writes;
+    struct effects effects;
+
+    uint64_t commit;    /* the highest that libraft ever told */
+    uint64_t persisted; /* everything up to here is on disk, with the entries of our cache */
+    uint64_t applied;   /* handed out to be applied */
+    uint64_t fed;       /* configurations up to here were fed back to libraft as committed */
+    struct core_members members; /* as of `applied` */
+
+    /* Snapshots own their configuration and manifest. */
+    struct core_snapshot snapshot;   /* the newest durable one */
+    struct core_snapshot installing; /* index 0: none */
+    struct core_snapshot prepared;   /* index 0: none */
+    unsigned prepared_trailing;
+
+    enum core_role role;      /* as told by the last ROLE effect */
+    uint64_t term;            /* likewise */
+    uint64_t leader_id;       /* likewise */
+    uint64_t wake_ms;         /* as told by the last WAKE effect; 0: none stands */
+    uint64_t last_timeout_ms; /* when libraft last saw a RAFT_TIMEOUT */
+    uint64_t promotee;        /* catching up; becomes a voter when it has. 0: none */
+};
+
+/* Begin and end every event function: the former clears the effects of the last event, the latter
+ * tells when to wake. */
+void core_begin(struct core *core, uint64_t now_ms);
+MUSTCHECK enum errc core_end(struct core *core);
+
+/* Step libraft with one event, queue the effects of its answer in the order that keeps promises,
+ * then advance: feed configurations back, apply, promote. Refusals of libraft come back as
+ * ERR_NOT_LEADER, ERR_BUSY, ERR_INVALID_PARAMETER; anything else is fatal. */
+MUSTCHECK enum errc core_step(struct core *core, struct raft_event *event);
+/* The same without advancing: for those steps that advancing itself takes. */
+MUSTCHECK enum errc core_step_only(struct core *core, struct raft_event *event);
+MUSTCHECK enum errc core_push(struct core *core, const struct core_effect *effect);
+
+MUSTCHECK enum errc core_writes_push(struct core_writes *writes, uint64_t last, uint64_t *ret_id);
+/* A write from index `first` on is queued: earlier ones no longer make that part durable. */
+void core_writes_cut(struct core_writes *writes, uint64_t first);
+/* Forget those up to `id`; returns the index that they made durable, 0 for none. */
+uint64_t core_writes_done(struct core_writes *writes, uint64_t id);
+
+/* 0 when neither the log nor the snapshot knows. */
+uint64_t core_term_at(const struct core *core, uint64_t index);
+MUSTCHECK enum errc core_members_set(struct core_members *members, uint64_t index,
+                                     struct core_bytes bytes);
+
+/* core_snapshot.c */
+bool core_is_installing(const struct core *core);
+MUSTCHECK enum errc core_snapshot_copy(const struct core_snapshot *from, struct core_snapshot *ret);
+void core_snapshot_clear(struct core_snapshot *snapshot);
+/* libraft wants the snapshot that it was sent to be installed. Takes metadata's configuration and
+ * the chunk. */
+MUSTCHECK enum errc core_snapshot_install(struct core *core,
+                                          struct raft_snapshot_metadata *metadata,
+                                          struct raft_buffer *chunk);
+
+/* core_membership.c */
+MUSTCHECK enum errc core_promotion_advance(struct core *core);
+
+#endif

@@ -1,0 +1,152 @@
+/* Changes of the membership, one at a time. See core.h.
+ *
+ * A server joins as a spare, is brought up to date by the leader, and votes only then: a voter
+ * without the log would make the group slower to commit, or stop it. */
+#include "cluster/core_internal.h"
+
+#include "base/limits.h"
+
+/* Submit the configuration alone: among other entries, a refusal would leave a phantom entry in
+ * libraft's log. */
+static enum errc submit_configuration(struct core *core,
+                                      const struct raft_configuration *configuration,
+                                      bool is_advancing) {
+    struct raft_buffer buffer;
+    enum errc rc = core_configuration_to_buffer(configuration, &buffer);
+    if (rc != OK) {
+        return rc;
+    }
+    struct raft_entry entry = {.term = raft_current_term(&core->raft),
+                               .type = RAFT_CHANGE,
+                               .buf = buffer,
+                               .batch = buffer.base};
+    struct raft_event event = {.type = RAFT_SUBMIT, .submit = {.entries = &entry, .n = 1}};
+    rc = is_advancing ? core_step_only(core, &event) : core_step(core, &event);
+    raft_free(buffer.base);
+    return rc;
+}
+
+/* The current configuration with one server's role set, without it when role is negative, and with
+ * one more when `address` is given. *ret is owned by the caller. */
+static enum errc configuration_with(const struct core *core, uint64_t id, int role,
+                                    const char *address, struct raft_configuration *ret) {
+    const struct raft_configuration *current = &core->raft.configuration;
+    struct raft_configuration changed;
+    raft_configuration_init(&changed);
+    int rv = 0;
+    for (unsigned i = 0; i < current->n && rv == 0; i++) {
+        const struct raft_server *server = &current->servers[i];
+        if (server->id != id) {
+            rv = raft_configuration_add(&changed, server->id, server->address, server->role);
+        } else if (role >= 0) {
+            rv = raft_configuration_add(&changed, server->id, server->address, role);
+        }
+    }
+    if (address != NULL && rv == 0) {
+        rv = raft_configuration_add(&changed, id, address, role);
+    }
+    if (rv != 0) {
+        raft_configuration_close(&changed);
+        return rv == RAFT_NOMEM ? ERR_NO_MEMORY : ERR_INVALID_PARAMETER;
+    }
+    *ret = changed;
+    return OK;
+}
+
+static enum errc change_configuration(struct core *core, uint64_t id, int role, const char *address,
+                                      bool is_advancing) {
+    struct raft_configuration configuration;
+    enum errc rc = configuration_with(core, id, role, address, &configuration);
+    if (rc != OK) {
+        return rc;
+    }
+    rc = submit_configuration(core, &configuration, is_advancing);
+    raft_configuration_close(&configuration);
+    return rc;
+}
+
+/* Another change is under way, or the leader has not committed anything yet: until then two leaders
+ * may each have changed a different server, and their majorities need not meet. */
+static bool is_busy(const struct core *core) {
+    return core->raft.configuration_uncommitted_index != 0 || core->promotee != 0 ||
+           core_term_at(core, core->commit) != raft_current_term(&core->raft);
+}
+
+/* libraft validates nothing here. */
+static enum errc start_promotion(struct core *core, const struct raft_server *server) {
+    if (server == NULL || server->role == RAFT_VOTER) {
+        return ERR_INVALID_PARAMETER;
+    }
+    struct raft_event event = {.type = RAFT_CATCH_UP, .catch_up.server_id = server->id};
+    core->promotee = server->id;
+    return core_step(core, &event);
+}
+
+static enum errc change(struct core *core, enum core_change change, uint64_t id,
+                        const char *address) {
+    const struct raft_server *server = core_configuration_find(&core->raft.configuration, id);
+    /* A leader never takes its own vote: it would have to count a majority without itself, and of
+     * two voters the last could go. Leadership is handed over first. */
+    bool is_self = id == core->raft.id;
+    switch (change) {
+    case CORE_ADD_SPARE:
+        if (server != NULL || !core_address_is_valid(address) ||
+            core->raft.configuration.n >= LIMIT_PEERS) {
+            return ERR_INVALID_PARAMETER;
+        }
+        return change_configuration(core, id, RAFT_SPARE, address, false);
+    case CORE_PROMOTE:
+        return start_promotion(core, server);
+    case CORE_DEMOTE:
+        if (server == NULL || is_self || server->role != RAFT_VOTER) {
+            return ERR_INVALID_PARAMETER;
+        }
+        return change_configuration(core, id, RAFT_SPARE, NULL, false);
+    case CORE_REMOVE:
+        if (server == NULL || is_self) {
+            return ERR_INVALID_PARAMETER;
+        }
+        return change_configuration(core, id, -1, NULL, false);
+    }
+    return ERR_INVALID_PARAMETER;
+}
+
+enum errc core_change(struct core *core, uint64_t now_ms, enum core_change kind, uint64_t id,
+                      const char *address) {
+    CHECK(core->is_started);
+    if (core->role != CORE_LEADER) {
+        return ERR_NOT_LEADER;
+    }
+    if (id == 0) {
+        return ERR_INVALID_PARAMETER;
+    }
+    if (is_busy(core)) {
+        return ERR_BUSY;
+    }
+    core_begin(core, now_ms);
+    enum errc rc = change(core, kind, id, address);
+    if (rc != OK) {
+        return rc;
+    }
+    return core_end(core);
+}
+
+/* Called after every step: the catch-up has no event of its own. When it failed the server simply
+ * stays what it was, and may be promoted again. */
+enum errc core_promotion_advance(struct core *core) {
+    if (core->promotee == 0) {
+        return OK;
+    }
+    int status = RAFT_CATCH_UP_NONE;
+    if (core->role == CORE_LEADER && raft_catch_up(&core->raft, core->promotee, &status) == 0 &&
+        status == RAFT_CATCH_UP_RUNNING) {
+        return OK;
+    }
+    uint64_t id = core->promotee;
+    core->promotee = 0;
+    if (core->role != CORE_LEADER || status != RAFT_CATCH_UP_FINISHED) {
+        return OK;
+    }
+    enum errc rc = change_configuration(core, id, RAFT_VOTER, NULL, true);
+    return rc == ERR_BUSY || rc == ERR_NOT_LEADER ? OK : rc;
+}

@@ -1,0 +1,204 @@
+/* Messages of the peers: checked against what this node knows, cut into the steps that libraft
+ * handles well, or dropped. See core.h. */
+#include "cluster/core_internal.h"
+#include "cluster/core_message.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Two leaders in one term cannot be, and libraft would overwrite its own state for the second. */
+static bool claims_our_leadership(const struct core *core, uint64_t term) {
+    return core->role == CORE_LEADER && term == raft_current_term(&core->raft);
+}
+
+/* What the bytes alone cannot show to be wrong. Nothing here can happen in a group of sound nodes;
+ * libraft only asserts it. */
+static bool is_plausible(struct core *core, const struct core_message *message) {
+    const struct raft_message *raft = &message->raft;
+    switch (raft->type) {
+    case RAFT_APPEND_ENTRIES:
+        return !claims_our_leadership(core, raft->append_entries.term);
+    case RAFT_INSTALL_SNAPSHOT: {
+        const struct raft_install_snapshot *install = &raft->install_snapshot;
+        uint64_t term = core_term_at(core, install->last_index);
+        bool contradicts = install->last_index <= core->applied && term != 0 &&
+                           term != install->last_term &&
+                           install->term >= raft_current_term(&core->raft);
+        return !claims_our_leadership(core, install->term) && !contradicts;
+    }
+    case RAFT_APPEND_ENTRIES_RESULT:
+        /* It can only refuse what we sent. */
+        return core->role != CORE_LEADER ||
+               raft->append_entries_result.term != raft_current_term(&core->raft) ||
+               raft->append_entries_result.rejected <= raft_last_index(&core->raft);
+    case RAFT_REQUEST_VOTE:
+    case RAFT_REQUEST_VOTE_RESULT:
+    case RAFT_TIMEOUT_NOW:
+        return true;
+    }
+    return false;
+}
+
+/* Messages that are sound and come at a bad time. Losing one is always allowed: the leader sends
+ * again. */
+static bool is_untimely(struct core *core, const struct raft_message *raft) {
+    bool is_current = true;
+    switch (raft->type) {
+    case RAFT_INSTALL_SNAPSHOT:
+        /* While one is installed, libraft would keep the next one's memory for ever. While we take
+         * our own, the two would race for the same place on disk. An old leader still gets its
+         * answer: it must learn the new term. */
+        is_current = raft->install_snapshot.term >= raft_current_term(&core->raft);
+        return is_current && (core_is_installing(core) || core->prepared.index != 0);
+    case RAFT_TIMEOUT_NOW:
+        /* A candidate must have no write in flight: libraft has no answer to one that completes. */
+        return core_is_installing(core) || core->persisted < core_log_last(&core->log);
+    case RAFT_APPEND_ENTRIES:
+    case RAFT_APPEND_ENTRIES_RESULT:
+    case RAFT_REQUEST_VOTE:
+    case RAFT_REQUEST_VOTE_RESULT:
+        break;
+    }
+    return false;
+}
+
+static enum errc receive_plain(struct core *core, struct raft_message *raft) {
+    struct raft_event event = {.type = RAFT_RECEIVE, .receive.message = raft};
+    return core_step(core, &event);
+}
+
+static enum errc receive_install(struct core *core, const struct core_message *message) {
+    struct raft_message raft = message->raft;
+    struct raft_install_snapshot *install = &raft.install_snapshot;
+    enum errc rc = core_configuration_decode(message->configuration, &install->conf);
+    if (rc != OK) {
+        return rc == ERR_MALFORMED ? ERR_CORRUPT : rc; /* it was checked by the decoder */
+    }
+    /* Configuration and data are libraft's from here on: it frees them, or hands them back in its
+     * update. */
+    install->data.len = message->manifest.len;
+    install->data.base = raft_malloc(install->data.len > 0 ? install->data.len : 1);
+    if (install->data.base == NULL) {
+        raft_configuration_close(&install->conf);
+        return ERR_NO_MEMORY;
+    }
+    if (install->data.len > 0) {
+        memcpy(install->data.base, message->manifest.data, install->data.len);
+    }
+    return receive_plain(core, &raft);
+}
+
+/* How many entries go into the next step. A configuration must be the first entry of its step: when
+ * it stands behind others a follower records the index of the first of them for it, and may later
+ * count the wrong majority. */
+static unsigned count_step(struct core_bytes entries, unsigned left) {
+    unsigned n = 0;
+    while (n < left) {
+        struct core_entry entry = core_message_next_entry(&entries);
+        if (n > 0 && entry.type == CORE_CHANGE) {
+            break;
+        }
+        n++;
+    }
+    return n;
+}
+
+/* `n` entries off the front of *entries, for libraft. It reads the data of configurations only and
+ * keeps none: the log copies from the message's bytes. But it wants all entries to share one batch
+ * that it may free, so it is given one that is empty. */
+static enum errc take_entries(struct core_bytes *entries, unsigned n, struct raft_entry **ret) {
+    struct raft_entry *taken = raft_calloc(n, sizeof taken[0]);
+    void *batch = raft_malloc(1);
+    if (taken == NULL || batch == NULL) {
+        raft_free(taken);
+        raft_free(batch);
+        return ERR_NO_MEMORY;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        struct core_entry entry = core_message_next_entry(entries);
+        taken[i] =
+            (struct raft_entry){.term = entry.term,
+                                .type = (enum raft_entry_type)entry.type,
+                                .buf = {.base = (void *)(uintptr_t)entry.data, .len = entry.len},
+                                .batch = batch};
+    }
+    *ret = taken;
+    return OK;
+}
+
+/* Entries below our log are in our snapshot: committed, and the same here. A message that comes so
+ * late that it begins below would be appended by libraft at the end of the log. */
+static void skip_snapshotted(const struct core *core, struct raft_append_entries *append,
+                             struct core_bytes *entries) {
+    while (append->n_entries > 0 && append->prev_log_index + 1 < core->log.first) {
+        append->prev_log_term = core_message_next_entry(entries).term;
+        append->prev_log_index++;
+        append->n_entries--;
+    }
+}
+
+static enum errc receive_append(struct core *core, const struct core_message *message) {
+    struct raft_message raft = message->raft;
+    struct raft_append_entries *append = &raft.append_entries;
+    struct core_bytes entries = message->entries;
+    if (append->term >= raft_current_term(&core->raft)) {
+        skip_snapshotted(core, append, &entries);
+    }
+    unsigned left = append->n_entries;
+    do {
+        unsigned n = count_step(entries, left);
+        struct raft_entry *step = NULL;
+        enum errc rc = n > 0 ? take_entries(&entries, n, &step) : OK;
+        if (rc != OK) {
+            return rc;
+        }
+        append->entries = step;
+        append->n_entries = n;
+        uint64_t last_term = n > 0 ? step[n - 1].term : append->prev_log_term;
+        rc = receive_plain(core, &raft);
+        raft_free(step);
+        if (rc != OK) {
+            return rc;
+        }
+        append->prev_log_index += n;
+        append->prev_log_term = last_term;
+        left -= n;
+    } while (left > 0);
+    return OK;
+}
+
+static enum errc receive(struct core *core, struct core_message *message) {
+    switch (message->raft.type) {
+    case RAFT_APPEND_ENTRIES:
+        return receive_append(core, message);
+    case RAFT_INSTALL_SNAPSHOT:
+        return receive_install(core, message);
+    case RAFT_APPEND_ENTRIES_RESULT:
+    case RAFT_REQUEST_VOTE:
+    case RAFT_REQUEST_VOTE_RESULT:
+    case RAFT_TIMEOUT_NOW:
+        break;
+    }
+    return receive_plain(core, &message->raft);
+}
+
+enum errc core_receive(struct core *core, uint64_t now_ms, uint64_t peer,
+                       struct core_bytes message) {
+    CHECK(core->is_started);
+    if (peer == 0 || peer == core->raft.id) {
+        return ERR_MALFORMED;
+    }
+    struct core_message decoded;
+    enum errc rc = core_message_decode(message, peer, &decoded);
+    if (rc != OK) {
+        return rc;
+    }
+    if (!is_plausible(core, &decoded)) {
+        return ERR_MALFORMED;
+    }
+    core_begin(core, now_ms);
+    if (!is_untimely(core, &decoded.raft)) {
+        rc = receive(core, &decoded);
+    }
+    return rc == OK ? core_end(core) : rc;
+}

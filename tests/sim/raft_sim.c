@@ -1,0 +1,364 @@
+/* Simulates groups of nodes under crashes, cuts, losses, pauses, slow disks, snapshots and changes
+ * of the membership, one group a seed, and checks what must always hold and that the group
+ * recovers.
+ *
+ *   raft_sim                       the fixed list of seeds and one fresh one, which it prints
+ *   raft_sim from=1 to=200 ms=8000 these seeds, so many virtual milliseconds each
+ *
+ * A failure names the seed; the same seed and `ms` fail again the same way. */
+#include "sim_group.h"
+
+#include "base/check.h"
+#include "base/world.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    HEAL_MS = 6000, /* 30 election timeouts, 15 for the last write to settle */
+    LAST_SUBMIT_MS = 3000,
+    VOTERS = 3,
+    DEFAULT_MS = 8000,
+    FRESH_MS = 20000,
+};
+
+/* What sim_fail prints. One simulation runs at a time. */
+static struct sim_group *running;
+static uint64_t running_ms;
+
+void sim_fail(const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    (void)fprintf(stderr, "\nFAILED seed %" PRIu64 " at %" PRIu64 " ms: ", running->seed,
+                  running->now_ms);
+    (void)vfprintf(stderr, fmt, args);
+    va_end(args);
+    (void)fprintf(stderr, "\nrepeat: raft_sim from=%" PRIu64 " to=%" PRIu64 " ms=%" PRIu64 "\n",
+                  running->seed, running->seed, running_ms);
+    sim_group_print(running);
+    exit(1);
+}
+
+static struct sim_node *random_node(struct sim_group *group) {
+    return &group->nodes[sim_random_range(&group->random, 1, SIM_NODES)];
+}
+
+static unsigned count_voters(const struct sim_node *node) {
+    unsigned voters = 0;
+    for (unsigned id = 1; id <= SIM_NODES; id++) {
+        voters += node->members[id] == SIM_VOTER;
+    }
+    return voters;
+}
+
+/* False when there is nothing to change about this one: it leads, or votes and is needed. */
+static bool change_member(struct sim_group *group, struct sim_node *leader, unsigned id) {
+    enum core_change change = CORE_ADD_SPARE;
+    switch (leader->members[id]) {
+    case SIM_NO_MEMBER:
+        break;
+    case SIM_STANDBY:
+    case SIM_SPARE:
+        change = sim_random_chance(&group->random, 15) ? CORE_REMOVE : CORE_PROMOTE;
+        break;
+    case SIM_VOTER:
+        if (id == leader->id || count_voters(leader) <= VOTERS) {
+            return false;
+        }
+        change = sim_random_chance(&group->random, 50) ? CORE_REMOVE : CORE_DEMOTE;
+        break;
+    }
+    sim_node_change(group, leader, change, id);
+    return true;
+}
+
+/* One step of the membership, of whoever is found first: in comes who is out, who is in and does
+ * not vote is promoted or goes, and of more voters than at the start one goes. */
+static void change_membership(struct sim_group *group, struct sim_node *leader) {
+    uint64_t start = sim_random_range(&group->random, 0, SIM_NODES - 1);
+    for (unsigned i = 0; i < SIM_NODES; i++) {
+        if (change_member(group, leader, (unsigned)((start + i) % SIM_NODES) + 1)) {
+            return;
+        }
+    }
+}
+
+static void cut_network(struct sim_group *group, struct sim_node *node) {
+    bool one_way = sim_random_chance(&group->random, 25);
+    for (unsigned other = 1; other <= SIM_NODES; other++) {
+        if (other == node->id || !sim_random_chance(&group->random, 75)) {
+            continue;
+        }
+        node->is_cut_from[other] = true;
+        if (!one_way) {
+            group->nodes[other].is_cut_from[node->id] = true;
+        }
+    }
+}
+
+static void mend_network(struct sim_group *group) {
+    for (unsigned id = 1; id <= SIM_NODES; id++) {
+        memset(group->nodes[id].is_cut_from, 0, sizeof group->nodes[id].is_cut_from);
+    }
+}
+
+static void crash(struct sim_group *group, struct sim_node *node) {
+    if (!node->is_up) {
+        return;
+    }
+    sim_node_crash(group, node);
+    sim_queue_push(
+        &group->queue,
+        (struct sim_event){.time_ms = group->now_ms + sim_random_range(&group->random, 20, 1500),
+                           .kind = SIM_RESTART,
+                           .node = node->id,
+                           .epoch = node->epoch});
+}
+
+/* Half of all faults hit the leader, where there is one. */
+static struct sim_node *victim(struct sim_group *group, struct sim_node *leader) {
+    return leader != NULL && sim_random_chance(&group->random, 50) ? leader : random_node(group);
+}
+
+static void fault(struct sim_group *group) {
+    struct sim_node *leader = sim_group_leader(group);
+    struct sim_node *node = victim(group, leader);
+    switch (sim_random_range(&group->random, 0, 12)) {
+    case 0:
+    case 1:
+    case 2:
+        crash(group, node);
+        break;
+    case 3:
+    case 4:
+        cut_network(group, node);
+        break;
+    case 5:
+    case 6:
+    case 7:
+        mend_network(group);
+        break;
+    case 8:
+    case 9:
+    case 10:
+        if (leader != NULL && group->now_ms >= leader->paused_until_ms) {
+            change_membership(group, leader);
+        }
+        break;
+    case 11:
+        node->paused_until_ms = group->now_ms + sim_random_range(&group->random, 50, 900);
+        break;
+    default:
+        node->slow_until_ms = group->now_ms + sim_random_range(&group->random, 200, 2000);
+        break;
+    }
+}
+
+/* A client usually finds the leader, and sometimes one that was deposed and does not know. */
+static void submit(struct sim_group *group) {
+    struct sim_node *node =
+        sim_random_chance(&group->random, 10) ? random_node(group) : sim_group_leader(group);
+    if (node != NULL && node->is_up && group->now_ms >= node->paused_until_ms) {
+        sim_node_submit(group, node, (unsigned)sim_random_range(&group->random, 1, 6));
+    }
+}
+
+static void again(struct sim_group *group, enum sim_event_kind kind, uint64_t low, uint64_t high) {
+    sim_queue_push(
+        &group->queue,
+        (struct sim_event){.time_ms = group->now_ms + sim_random_range(&group->random, low, high),
+                           .kind = kind});
+}
+
+static void heal(struct sim_group *group) {
+    mend_network(group);
+    group->loss_percent = 0;
+    for (unsigned id = 1; id <= SIM_NODES; id++) {
+        struct sim_node *node = &group->nodes[id];
+        node->paused_until_ms = 0;
+        node->slow_until_ms = 0;
+        if (!node->is_up) {
+            sim_node_start(group, node);
+        }
+    }
+}
+
+/* After the healing the group must have a leader that works, and every voter must have caught up:
+ * only this shows a group that is safe because it stands still. */
+static void check_recovered(struct sim_group *group) {
+    sim_group_check_logs(group);
+    struct sim_node *leader = sim_group_leader(group);
+    if (leader == NULL) {
+        sim_fail("no leader after healing");
+    }
+    if (!core_is_current_leader(leader->core) ||
+        leader->state.applied != core_last_index(leader->core) ||
+        leader->state.applied < group->check.acknowledged_max ||
+        leader->state.applied != group->check.committed_max) {
+        sim_fail("the leader %u has not caught up: known %" PRIu64 ", acknowledged %" PRIu64,
+                 leader->id, group->check.committed_max, group->check.acknowledged_max);
+    }
+    for (unsigned id = 1; id <= SIM_NODES; id++) {
+        struct sim_node *node = &group->nodes[id];
+        if (leader->members[id] != SIM_VOTER) {
+            continue;
+        }
+        if (node->state.applied != leader->state.applied ||
+            node->state.hash != leader->state.hash ||
+            node->members_index != leader->members_index ||
+            core_leader_id(node->core) != leader->id) {
+            sim_fail("voter %u differs from its leader %u", id, leader->id);
+        }
+    }
+}
+
+static void deliver(struct sim_group *group, const struct sim_event *event, uint64_t end_ms) {
+    switch (event->kind) {
+    case SIM_MESSAGE:
+    case SIM_FLUSH:
+    case SIM_WAKE:
+        if (!sim_group_deliver(group, event)) {
+            free(event->bytes);
+        }
+        break;
+    case SIM_RESTART:
+        if (!group->nodes[event->node].is_up && group->nodes[event->node].epoch == event->epoch) {
+            sim_node_start(group, &group->nodes[event->node]);
+        }
+        break;
+    case SIM_SUBMIT:
+        submit(group);
+        if (group->now_ms < end_ms + LAST_SUBMIT_MS) {
+            again(group, SIM_SUBMIT, 1, 25);
+        }
+        break;
+    case SIM_FAULT:
+        sim_group_check_logs(group);
+        if (group->now_ms < end_ms) {
+            fault(group);
+            again(group, SIM_FAULT, 50, 500);
+        }
+        break;
+    }
+}
+
+static void add_counts(struct sim_counts *sum, const struct sim_counts *more) {
+    sum->elections += more->elections;
+    sum->crashes += more->crashes;
+    sum->lost += more->lost;
+    sum->snapshots += more->snapshots;
+    sum->installs += more->installs;
+    sum->installs_sent += more->installs_sent;
+    sum->adds += more->adds;
+    sum->promotions += more->promotions;
+    sum->removals += more->removals;
+    sum->refused += more->refused;
+    sum->garbage += more->garbage;
+    sum->outcome_unknown += more->outcome_unknown;
+}
+
+static struct sim_counts total;
+static uint64_t total_committed;
+static uint64_t total_acknowledged;
+
+static void run_seed(uint64_t seed, uint64_t ms) {
+    struct sim_group *group = calloc(1, sizeof *group);
+    CHECK(group != NULL);
+    running = group;
+    running_ms = ms;
+    sim_group_init(group, seed, VOTERS);
+    uint64_t end_ms = group->now_ms + ms;
+    again(group, SIM_FAULT, 500, 500);
+    again(group, SIM_SUBMIT, 10, 10);
+    bool healed = false;
+    struct sim_event event;
+    while (sim_queue_pop(&group->queue, &event)) {
+        if (event.time_ms > end_ms + HEAL_MS) {
+            free(event.bytes);
+            break;
+        }
+        group->now_ms = event.time_ms;
+        if (group->now_ms >= end_ms && !healed) {
+            healed = true;
+            heal(group);
+        }
+        deliver(group, &event, end_ms);
+    }
+    check_recovered(group);
+    add_counts(&total, &group->counts);
+    total_committed += group->check.committed_max;
+    total_acknowledged += group->check.acknowledged;
+    sim_group_fini(group);
+    free(group);
+}
+
+static void print_totals(void) {
+    printf("committed %" PRIu64 ", acknowledged %" PRIu64 ", outcome unknown %" PRIu64
+           ", elections %" PRIu64 ", crashes %" PRIu64 ", messages lost %" PRIu64
+           ", snapshots %" PRIu64 ", installs %" PRIu64 " of %" PRIu64 " sent, added %" PRIu64
+           ", promoted %" PRIu64 ", removed %" PRIu64 ", refused %" PRIu64 ", garbage %" PRIu64
+           "\n",
+           total_committed, total_acknowledged, total.outcome_unknown, total.elections,
+           total.crashes, total.lost, total.snapshots, total.installs, total.installs_sent,
+           total.adds, total.promotions, total.removals, total.refused, total.garbage);
+}
+
+/* Seeds that once failed stay here, with the milliseconds that it took. */
+static const struct {
+    uint64_t from, to, ms;
+} fixed_list[] = {
+    {1, 60, DEFAULT_MS},
+    {11, 11, 20000},
+};
+
+static void run_list(void) {
+    for (size_t i = 0; i < ARRAY_LEN(fixed_list); i++) {
+        for (uint64_t seed = fixed_list[i].from; seed <= fixed_list[i].to; seed++) {
+            run_seed(seed, fixed_list[i].ms);
+        }
+    }
+    uint32_t fresh = 0;
+    world_random(world_system(), &fresh, sizeof fresh);
+    printf("fresh seed: raft_sim from=%" PRIu32 " to=%" PRIu32 " ms=%d\n", fresh, fresh, FRESH_MS);
+    (void)fflush(stdout);
+    run_seed(fresh, FRESH_MS);
+}
+
+static bool parse_option(const char *text, const char *name, uint64_t *ret) {
+    size_t len = strlen(name);
+    if (strncmp(text, name, len) != 0) {
+        return false;
+    }
+    char *end = NULL;
+    uint64_t value = strtoull(text + len, &end, 10);
+    if (end == text + len || *end != '\0') {
+        return false;
+    }
+    *ret = value;
+    return true;
+}
+
+int main(int argc, char **argv) {
+    uint64_t from = 0;
+    uint64_t to = 0;
+    uint64_t ms = DEFAULT_MS;
+    for (int i = 1; i < argc; i++) {
+        if (!parse_option(argv[i], "from=", &from) && !parse_option(argv[i], "to=", &to) &&
+            !parse_option(argv[i], "ms=", &ms)) {
+            (void)fprintf(stderr, "usage: raft_sim [from=N to=N] [ms=N]\n");
+            return 2;
+        }
+    }
+    if (from == 0 && to == 0) {
+        run_list();
+    } else {
+        for (uint64_t seed = from; seed <= to; seed++) {
+            run_seed(seed, ms);
+        }
+    }
+    print_totals();
+    return 0;
+}
