@@ -18,7 +18,12 @@ enum {
     LIMIT_TAG_VALUE = 256,
     LIMIT_REGION_NAME = 128,
     LIMIT_KMS_KEY_ID = 2048,
+    LIMIT_ALIAS = 256, /* the service's bound for a KMS alias; holds a key id (36) as well */
     LIMIT_LIST_PAGE = 100,
+    /* Where a page of ListSecrets ends before it is full, with a NextToken: soft, one entry may be
+       larger; and secrets passed over that are not to be shown, so that no read takes long. */
+    LIMIT_LIST_BYTES = 512 * 1024,
+    LIMIT_LIST_SCAN = 5000,
     LIMIT_NEXT_TOKEN = 4096,
     LIMIT_ACCOUNT = 12,
     LIMIT_ARN_SUFFIX = 6,
@@ -37,22 +42,55 @@ enum {
     LIMIT_HTTP_HEADERS = 64,
     LIMIT_HTTP_BODY = 1024 * 1024,
     LIMIT_HTTP_TARGET = 8 * 1024,
-    LIMIT_HTTP_CONNECTIONS = 4096, /* per worker */
+    /* Extensions and trailers of one chunked body, together: no client of ours sends any. */
+    LIMIT_HTTP_CHUNK_EXTRA = 4096,
+    LIMIT_HTTP_CONNECTIONS = 4096, /* per worker and listener: clients cannot shut the peers out */
+    LIMIT_QUERY_PARAMS = 256,      /* of a signed request: sorting them stays cheap */
     LIMIT_HTTP_HEAD_MS = 10 * 1000,
     LIMIT_HTTP_BODY_MS = 30 * 1000,
     LIMIT_HTTP_IDLE_MS = 120 * 1000,
     LIMIT_HTTP_WRITE_MS = 30 * 1000,
+    /* A refused client may still be sending: so long and so much is read and dropped, so that our
+       answer is not lost to a reset. */
+    LIMIT_HTTP_LINGER_MS = 1000,
+    LIMIT_HTTP_LINGER_BYTES = 4 * 1024 * 1024,
     LIMIT_JSON_DEPTH = 16, /* the deepest shape of the API has 4 */
+    /* Values in one JSON body: 1 MiB of ",[]" would unfold into 50 MiB; the largest shape with all
+       of its lists full has some 6000. */
+    LIMIT_JSON_VALUES = 16 * 1024,
+    /* Elements of a list to which the API sets no bound; the service's own limits (50 tags) answer
+       far below with their own sentence. */
+    LIMIT_LIST_ELEMENTS = 1024,
+    LIMIT_ECHO = 512, /* bytes of a refused value that an error text repeats */
+    /* What one request decodes to and works with, and its reply: 20 values of 64 KiB that are
+       all escapes (6 bytes a byte), and room; a page of secrets is far smaller. */
+    LIMIT_REQUEST_ARENA = 16 * 1024 * 1024,
+    LIMIT_REPLY_BODY = 16 * 1024 * 1024,
+    /* Commands that one request may need before its own (a missing key). */
+    LIMIT_PRELUDES = 2,
 
     /* Between regions. */
     LIMIT_PEER_BODY = 32 * 1024 * 1024,
+    /* What one message may become in memory when it is decoded: its values once, and the structures
+       around them; a small message of empty items must not grow without end. */
+    LIMIT_PEER_DECODE = 64 * 1024 * 1024,
     LIMIT_BATCH_ITEMS = 256,
     LIMIT_BATCH_BYTES = 1024 * 1024, /* soft: one item may be larger */
     LIMIT_BATCHES_IN_FLIGHT = 4,     /* per region */
     LIMIT_PEER_CALLS = 1024,         /* in flight or queued in one node */
+    LIMIT_PEER_CONNECTIONS =
+        32, /* to one region: a burst of handshakes stays short; more calls wait */
     LIMIT_PEER_CONNECT_MS = 2000,
     LIMIT_PEER_CALL_MS = 20 * 1000,
     LIMIT_PEERS = 64,
+    /* Rows in the shipper's table: every peer, and as many unknown names being refused. */
+    LIMIT_SHIP_ROWS = 2 * LIMIT_PEERS,
+    /* A region that cannot be reached is tried again after the first, doubling up to the second, so
+       that it is in sync soon after it comes back; one that refuses us needs someone to act. */
+    LIMIT_SHIP_BACKOFF_MS_MIN = 50,
+    LIMIT_SHIP_BACKOFF_MS_MAX = 2000,
+    LIMIT_SHIP_REFUSED_MS = 10 * 1000,
+    LIMIT_SHIP_SWEEP_MS = 5000, /* all outboxes are looked at so often without being told */
 
     /* Consensus. */
     LIMIT_PROPOSALS = 4096, /* waiting for the Raft thread */
@@ -63,13 +101,18 @@ enum {
     LIMIT_ENTRY_BYTES = 1024 * 1024,  /* soft: one command may be larger */
     LIMIT_REQUEST_MS =
         10 * 1000, /* a request waits so long for its commit, then the outcome is unknown */
-    LIMIT_LOG_ENTRIES = 65536,          /* a snapshot is due when the log has more entries */
-    LIMIT_LOG_BYTES = 64 * 1024 * 1024, /* or more bytes */
-    LIMIT_LOG_TRAILING = 8192,          /* entries kept behind a snapshot for slow followers */
+    LIMIT_LOG_ENTRIES = 65536,            /* a snapshot is due when the log has more entries */
+    LIMIT_LOG_BYTES = 64 * 1024 * 1024,   /* or more bytes */
+    LIMIT_LOG_TRAILING = 8192,            /* entries kept behind a snapshot for slow followers */
     LIMIT_APPEND_BYTES = 4 * 1024 * 1024, /* soft: entries in one message to a follower; one entry
                                              may be larger */
-    LIMIT_MANIFEST = 1024 * 1024, /* names, sizes and digests of a checkpoint's files */
-    LIMIT_ADDRESS = 256,          /* of a node, "host:port": a DNS name has 253 */
+    LIMIT_MANIFEST = 1024 * 1024,         /* names, sizes and digests of a checkpoint's files */
+    LIMIT_ADDRESS = 256,                  /* of a node, "host:port": a DNS name has 253 */
+
+    /* Storage. A record is made by one command out of a bounded secret, so it stays below twice
+       the largest command; a snapshot's metadata names servers and files, some 100 bytes each. */
+    LIMIT_RECORD = 66 * 1024 * 1024,
+    LIMIT_SNAPSHOT_META = 4 * 1024 * 1024,
 
     /* Logging. */
     LIMIT_LOG_LINE = 2048,

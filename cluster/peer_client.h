@@ -51,7 +51,8 @@ struct peer_call {
 MUSTCHECK enum errc peer_client_new(const struct peer_client_options *options,
                                     struct peer_client **ret, struct err *err);
 /* tick(arg) runs on the client's thread at the latest `*ret_wait_ms` after the last run, and soon
- * after peer_client_wake. Before start. */
+ * after peer_client_wake. With NULL in place of the wait it runs for the last time, when all calls
+ * are completed: the client must not be used after it. Set before start. */
 void peer_client_set_ticker(struct peer_client *client,
                             void (*tick)(void *arg, unsigned *ret_wait_ms), void *arg);
 MUSTCHECK enum errc peer_client_start(struct peer_client *client, struct err *err);

@@ -33,7 +33,12 @@ struct sigv4_request {
     size_t body_len;
 };
 
-enum { SIGV4_KEY_ID_MAX = 128, SIGV4_SCOPE_MAX = 128, SIGV4_TOKEN_MAX = 4096 };
+enum {
+    SIGV4_KEY_ID_MAX = 128,
+    SIGV4_SCOPE_MAX = 128,
+    SIGV4_SIGNED_HEADERS_MAX = 2047,
+    SIGV4_TOKEN_MAX = 4096
+};
 
 /* What the request says of itself before anything is believed. */
 struct sigv4_claim {
@@ -45,17 +50,20 @@ struct sigv4_claim {
     char terminator[SIGV4_SCOPE_MAX + 1];
     char timestamp[17]; /* YYYYMMDDTHHMMSSZ */
     int64_t timestamp_ms;
-    int64_t expires_s;          /* query form; -1 in header form */
-    const char *signed_headers; /* borrowed from the request; percent-decoded form in
-                                   `signed_headers_text` for the query form */
-    size_t signed_headers_len;
-    char signed_headers_text[2048];
+    int64_t expires_s;          /* query form, 15 minutes when absent; -1 in header form */
+    const char *signed_headers; /* header form: borrowed from the request; NULL in query form */
+    size_t signed_headers_len;  /* of either */
+    char signed_headers_text[SIGV4_SIGNED_HEADERS_MAX + 1]; /* query form: percent-decoded */
     uint8_t signature[32];
-    const char *security_token; /* borrowed, NULL when absent */
+    const char *security_token; /* borrowed, NULL when absent; query form: still percent-encoded */
     size_t security_token_len;
 };
 
-/* Read the claim. ERR_MISSING_AUTHENTICATION, ERR_INCOMPLETE_SIGNATURE with AWS's sentences. */
+/* Read the claim: from the Authorization header where there is one, else from the query. Every part
+ * has its cap, may come once, and in any order; unknown parts of the header are refused.
+ * ERR_MISSING_AUTHENTICATION, ERR_INCOMPLETE_SIGNATURE with AWS's sentences; ERR_INVALID_SIGNATURE
+ * for a signature that is not 64 lower-case hex digits; ERR_UNRECOGNIZED_CLIENT for a security
+ * token that is repeated or longer than any. */
 MUSTCHECK enum errc sigv4_parse(const struct sigv4_request *request, struct sigv4_claim *ret,
                                 struct err *err);
 
@@ -70,7 +78,12 @@ void sigv4_signing_key(const struct secret *secret_key, const char *date, const 
                        const char *service, uint8_t out[32]);
 
 /* Recompute and compare in constant time. `host` and, when sent, `x-amz-target` must be among the
- * signed headers. ERR_INVALID_SIGNATURE. */
+ * signed headers; X-Amz-Content-SHA256 must be the body's hash, or UNSIGNED-PAYLOAD. In header form
+ * the whole query is signed, in query form all but X-Amz-Signature. Equal to the signature, and so
+ * to be treated as equal by whoever reads the request: doubled slashes and dot segments of the
+ * path, the order of query parameters of different names, percent-encoding of unreserved
+ * characters, runs of blanks in header values. A '+' in the query is a plus sign.
+ * ERR_INVALID_SIGNATURE, ERR_NO_MEMORY. */
 MUSTCHECK enum errc sigv4_verify(const struct sigv4_request *request,
                                  const struct sigv4_claim *claim, const uint8_t signing_key[32],
                                  struct err *err);

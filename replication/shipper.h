@@ -19,17 +19,18 @@ struct shipper_options {
     const char *region;    /* own; copied */
     struct engine *engine; /* all borrowed for the shipper's life */
     struct keyring *keyring;
-    struct node **node; /* filled before the first tick */
+    struct node **node; /* *node is NULL until the node runs; then it stays until the last tick */
     struct peer_client *client;
     const struct world *world;
 };
 
 /* Returns owned; registers itself as the client's ticker. */
 struct shipper *shipper_new(const struct shipper_options *options);
-/* After peer_client_stop. */
+/* After peer_client_stop. Waits for proposals that the node still has, so the node must be stopped
+ * before this or still run. Takes NULL too. */
 void shipper_free(struct shipper *shipper);
-/* The outbox towards `region` (NULL: any) has new entries. Any thread; for node_options.dirty_cb.
- */
-void shipper_dirty(void *shipper, const char *region);
+/* The outbox towards `region` (NULL: any) has new entries. `arg` is the shipper. Any thread; for
+ * node_options.dirty_cb. */
+void shipper_dirty(void *arg, const char *region);
 
 #endif

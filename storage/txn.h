@@ -2,8 +2,11 @@
  * atomic write without sync.
  *
  * Reads through txn_view see the changes made so far. A storage failure here aborts the process
- * with a message: apply must not fail (invariant 2), and the log replays. Used by the Raft thread
- * only. Getters are in view.h; a put replaces the whole record. */
+ * with a message, also in a getter through txn_view, which therefore always returns OK: apply must
+ * not fail (invariant 2), and the log replays. Used by the Raft thread only. Getters are in view.h;
+ * a put replaces the whole record. Accounts, names, suffixes, regions and ids are within
+ * base/limits.h and not empty: the commands have checked them, here they are CHECKed. Nothing is
+ * put or deleted inside the callback of a view_each_* over txn_view. */
 #ifndef STORAGE_TXN_H
 #define STORAGE_TXN_H
 
@@ -20,7 +23,8 @@ const struct view *txn_view(struct txn *txn);
  * be used again. */
 void txn_commit(struct txn *txn, uint64_t applied_index);
 
-/* Keeps the order-of-creation index in step (secret->created_seq must be set). */
+/* Keeps the order-of-creation index in step. secret->created_seq must be set and no other secret of
+ * the account may have it (CHECKed): it is what ListSecrets pages by. */
 void txn_put_secret(struct txn *txn, const char *account, const Redoubt__Secret *secret);
 /* The secret, its values and its index row; not its links. */
 void txn_delete_secret(struct txn *txn, const char *account, const Redoubt__Secret *secret);
@@ -41,8 +45,9 @@ void txn_put_key(struct txn *txn, const char *account, const Redoubt__Key *key);
 void txn_put_alias(struct txn *txn, const char *account, const char *alias, const char *key_id);
 void txn_put_region(struct txn *txn, const Redoubt__Region *region);
 
-/* Regions whose outbox this transaction has put entries into since txn_commit, for the wake-up of
- * the shipper: calls back once a region. */
+/* Regions whose outbox this transaction has put entries into since the last txn_commit, for the
+ * wake-up of the shipper: calls back once a region. To be asked before txn_commit, to be acted on
+ * after it. */
 void txn_each_dirty_region(const struct txn *txn, void (*each)(void *arg, const char *region),
                            void *arg);
 

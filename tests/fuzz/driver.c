@@ -1,5 +1,6 @@
-/* Runs every file of a corpus folder through a fuzz target, and each once more cut short and with a byte flipped, so that the
- * corpora are tests with any compiler. An empty or missing folder fails. */
+/* Runs every file of a corpus folder through a fuzz target, and each once more cut short and with a
+ * byte flipped, so that the corpora are tests with any compiler. An empty or missing folder fails.
+ */
 #include "base/check.h"
 
 #include <dirent.h>

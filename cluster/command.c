@@ -1,0 +1,106 @@
+#include "cluster/command.h"
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include "cluster/commands/apply.h"
+#include "cluster/commands/refuse.h"
+#include "cluster/envelope.h"
+
+#include <stdlib.h>
+
+const struct command_kind command_kinds[] = {
+#define X(number, symbol, message, required, text)                                                 \
+    {.type = (number),                                                                             \
+     .level = (required),                                                                          \
+     .name = #symbol,                                                                              \
+     .sentence = (text),                                                                           \
+     .descriptor = &redoubt__##message##__descriptor,                                              \
+     .apply = message##_apply},
+#include "cluster/command.def"
+#undef X
+};
+const size_t command_kinds_len = ARRAY_LEN(command_kinds);
+
+const struct command_kind *command_kind_find(uint16_t type) {
+    for (size_t i = 0; i < command_kinds_len; i++) {
+        if (command_kinds[i].type == type) {
+            return &command_kinds[i];
+        }
+    }
+    return NULL;
+}
+
+void command_encode(struct buf *out, enum command_type type, const ProtobufCMessage *message) {
+    const struct command_kind *kind = command_kind_find((uint16_t)type);
+    size_t size = protobuf_c_message_get_packed_size(message);
+    struct buf payload;
+    uint8_t *room;
+
+    CHECK(kind != NULL && message->descriptor == kind->descriptor);
+    buf_init(&payload, LIMIT_COMMAND);
+    room = buf_reserve(&payload, size);
+    if (room == NULL && size > 0) {
+        out->failed = true;
+    } else {
+        payload.len = size > 0 ? protobuf_c_message_pack(message, room) : 0;
+        CHECK(payload.len == size);
+        envelope_append(out, kind->type, kind->level, payload.data, payload.len);
+    }
+    buf_fini(&payload);
+}
+
+/* Out of memory must not look like a malformed message: the other nodes would go on with another
+ * state. */
+static void *apply_alloc(void *data, size_t size) {
+    void *ptr = malloc(size);
+
+    CHECK(ptr != NULL);
+    return ptr;
+}
+
+static void apply_free(void *data, void *ptr) {
+    free(ptr);
+}
+
+static ProtobufCAllocator apply_allocator = {.alloc = apply_alloc, .free = apply_free};
+
+enum errc command_apply(struct txn *txn, const struct apply_context *context, const uint8_t *data,
+                        size_t len, size_t *ret_used, Redoubt__Result **ret) {
+    const struct command_kind *kind;
+    struct envelope envelope;
+    ProtobufCMessage *message;
+    Redoubt__Result *result;
+    size_t used;
+    enum errc code = envelope_next(data, len, &envelope, &used);
+
+    if (code != OK) {
+        return code;
+    }
+    kind = command_kind_find(envelope.type);
+    if (kind == NULL || envelope.level_required > COMMAND_LEVEL) {
+        return ERR_LEVEL;
+    }
+    result = malloc(sizeof(*result));
+    CHECK(result != NULL);
+    redoubt__result__init(result);
+    /* The checksum held, so every node sees these same bytes: a payload that does not follow its
+     * schema is refused by all alike. */
+    message = protobuf_c_message_unpack(kind->descriptor, &apply_allocator, envelope.payload_len,
+                                        envelope.payload);
+    if (message == NULL) {
+        refuse_malformed(result);
+    } else if (context->region[0] == '\0' && kind->type != COMMAND_REGION_INIT) {
+        refuse(result, ERR_UNAVAILABLE, "The region has no name yet. Try again.");
+    } else {
+        kind->apply(txn, context, message, result);
+    }
+    protobuf_c_message_free_unpacked(message, &apply_allocator);
+    *ret_used = used;
+    *ret = result;
+    return OK;
+}
+
+void command_result_free(Redoubt__Result *result) {
+    redoubt__result__free_unpacked(result, NULL);
+}

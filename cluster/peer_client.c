@@ -1,0 +1,623 @@
+/* One thread, one curl multi handle. Other threads only push calls into the mailbox, whose eventfd
+ * curl polls together with its sockets; nothing of curl is touched elsewhere. A call is in exactly
+ * one place: the mailbox, the list of active transfers, or back with its owner. */
+#include "cluster/peer_client.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/wipe.h"
+#include "base/world.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <curl/curl.h>
+
+enum {
+    IDLE_TRANSFERS = 64, /* easy handles kept for the next call */
+    WAIT_MAX_MS = 1000,
+    /* A kept connection is given up well before the other side's idle limit does it, because a
+       request sent into a closing connection has an unknown outcome. */
+    CONNECTION_IDLE_S = LIMIT_HTTP_IDLE_MS / 2000,
+};
+
+struct endpoint {
+    char region[LIMIT_REGION_NAME + 1];
+    unsigned port;
+    struct curl_slist *connect_to; /* owned; borrowed by transfers */
+};
+
+struct transfer {
+    CURL *easy; /* owned */
+    struct transfer *next_idle;
+    size_t at;                  /* index in `active` */
+    struct peer_call *call;     /* NULL while idle */
+    struct curl_slist *headers; /* owned, of this call */
+    size_t head_len;            /* bytes of response head so far */
+    bool is_over_limit;
+    char error[CURL_ERROR_SIZE];
+};
+
+struct peer_client {
+    /* Any thread. */
+    struct mailbox *box;
+    atomic_size_t n_calls; /* admitted and not completed */
+    atomic_bool stopping;
+    atomic_bool woken;
+    /* Constant after peer_client_start. */
+    struct endpoint endpoints[LIMIT_PEERS];
+    size_t n_endpoints;
+    char *ca_path, *cert_path, *key_path; /* owned */
+    void (*tick)(void *arg, unsigned *ret_wait_ms);
+    void *tick_arg;
+    pthread_t thread;
+    bool started;
+    /* The client's thread. */
+    CURLM *multi;
+    uint64_t tick_due_ms;
+    struct transfer *idle;
+    size_t n_idle;
+    struct transfer *active[LIMIT_PEER_CALLS];
+    size_t n_active;
+};
+
+struct peer_call *peer_call_new(void) {
+    struct peer_call *call = calloc(1, sizeof(*call));
+
+    if (call != NULL) {
+        buf_init(&call->body, LIMIT_PEER_BODY);
+        buf_init(&call->response, LIMIT_PEER_BODY);
+    }
+    return call;
+}
+
+void peer_call_free(struct peer_call *call) {
+    if (call == NULL) {
+        return;
+    }
+    buf_fini(&call->body);
+    buf_fini(&call->response);
+    free(call);
+}
+
+/* ---- Transfers: one easy handle each, with what never changes set once. ---- */
+
+static size_t take_body(char *data, size_t size, size_t n, void *arg) {
+    struct transfer *transfer = arg;
+
+    buf_append(&transfer->call->response, data, size * n);
+    if (transfer->call->response.failed) {
+        transfer->is_over_limit = true;
+        return 0;
+    }
+    return size * n;
+}
+
+static size_t take_head(char *data, size_t size, size_t n, void *arg) {
+    struct transfer *transfer = arg;
+
+    (void)data;
+    transfer->head_len += size * n;
+    if (transfer->head_len > LIMIT_HTTP_HEAD) {
+        transfer->is_over_limit = true;
+        return 0;
+    }
+    return size * n;
+}
+
+static bool transfer_set_security(const struct peer_client *client, CURL *easy) {
+    /* The built-in CA folder must go, or every public authority would be trusted besides ours. No
+       resumed sessions and no cached authorities: each new connection reads the files and verifies
+       anew, so that changed certificates count at once. */
+    return curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_path) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_SSLCERT, client->cert_path) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_SSLKEY, client->key_path) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_3) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK;
+}
+
+static bool transfer_set_protocol(CURL *easy) {
+    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_NOPROXY, "*") == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)CONNECTION_IDLE_S) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)LIMIT_PEER_CONNECT_MS) ==
+               CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)LIMIT_PEER_BODY) ==
+               CURLE_OK;
+}
+
+static bool transfer_set_callbacks(struct transfer *transfer) {
+    return curl_easy_setopt(transfer->easy, CURLOPT_PRIVATE, transfer) == CURLE_OK &&
+           curl_easy_setopt(transfer->easy, CURLOPT_ERRORBUFFER, transfer->error) == CURLE_OK &&
+           curl_easy_setopt(transfer->easy, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
+           curl_easy_setopt(transfer->easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK &&
+           curl_easy_setopt(transfer->easy, CURLOPT_HEADERFUNCTION, take_head) == CURLE_OK &&
+           curl_easy_setopt(transfer->easy, CURLOPT_HEADERDATA, transfer) == CURLE_OK;
+}
+
+static void transfer_free(struct transfer *transfer) {
+    if (transfer->easy != NULL) {
+        curl_easy_cleanup(transfer->easy);
+    }
+    curl_slist_free_all(transfer->headers);
+    free(transfer);
+}
+
+static struct transfer *transfer_new(const struct peer_client *client) {
+    struct transfer *transfer = calloc(1, sizeof(*transfer));
+
+    if (transfer == NULL) {
+        return NULL;
+    }
+    transfer->easy = curl_easy_init();
+    if (transfer->easy == NULL || !transfer_set_security(client, transfer->easy) ||
+        !transfer_set_protocol(transfer->easy) || !transfer_set_callbacks(transfer)) {
+        transfer_free(transfer);
+        return NULL;
+    }
+    return transfer;
+}
+
+static struct transfer *transfer_take(struct peer_client *client) {
+    struct transfer *transfer = client->idle;
+
+    if (transfer == NULL) {
+        return transfer_new(client);
+    }
+    client->idle = transfer->next_idle;
+    client->n_idle--;
+    transfer->next_idle = NULL;
+    return transfer;
+}
+
+static void transfer_give_back(struct peer_client *client, struct transfer *transfer) {
+    curl_slist_free_all(transfer->headers);
+    transfer->headers = NULL;
+    transfer->call = NULL;
+    if (client->n_idle >= IDLE_TRANSFERS) {
+        transfer_free(transfer);
+        return;
+    }
+    transfer->next_idle = client->idle;
+    client->idle = transfer;
+    client->n_idle++;
+}
+
+/* The head fields of one call. "Expect:" without a value takes curl's own away: waiting for a 100
+ * would cost a round. */
+static bool transfer_set_headers(struct transfer *transfer, const char *content_type) {
+    char line[256];
+    struct curl_slist *list;
+    int len = snprintf(line, sizeof(line), "Content-Type: %s", content_type);
+
+    if (len < 0 || (size_t)len >= sizeof(line)) {
+        return false;
+    }
+    transfer->headers = curl_slist_append(NULL, line);
+    if (transfer->headers == NULL) {
+        return false;
+    }
+    list = curl_slist_append(transfer->headers, "Expect:");
+    return list != NULL &&
+           curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers) == CURLE_OK;
+}
+
+static bool transfer_set_call(struct transfer *transfer, const struct endpoint *endpoint,
+                              struct peer_call *call) {
+    char url[1024];
+    unsigned timeout_ms = call->timeout_ms == 0 ? LIMIT_PEER_CALL_MS : call->timeout_ms;
+    const char *body = call->body.len == 0 ? "" : (const char *)call->body.data;
+    int len = snprintf(url, sizeof(url), "https://%s.redoubt:%u%s", endpoint->region,
+                       endpoint->port, call->path);
+
+    transfer->call = call;
+    transfer->head_len = 0;
+    transfer->is_over_limit = false;
+    transfer->error[0] = '\0';
+    return len > 0 && (size_t)len < sizeof(url) &&
+           transfer_set_headers(transfer, call->content_type) &&
+           curl_easy_setopt(transfer->easy, CURLOPT_URL, url) == CURLE_OK &&
+           curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_TO, endpoint->connect_to) == CURLE_OK &&
+           curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms) == CURLE_OK &&
+           curl_easy_setopt(transfer->easy, CURLOPT_POST, 1L) == CURLE_OK &&
+           curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, body) == CURLE_OK &&
+           curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                            (curl_off_t)call->body.len) == CURLE_OK;
+}
+
+/* ---- Calls ---- */
+
+static const struct endpoint *find_endpoint(const struct peer_client *client, const char *region) {
+    for (size_t i = 0; i < client->n_endpoints; i++) {
+        if (strcmp(client->endpoints[i].region, region) == 0) {
+            return &client->endpoints[i];
+        }
+    }
+    return NULL;
+}
+
+/* The one place where a call ends. */
+static void call_complete(struct peer_client *client, struct peer_call *call, enum errc code,
+                          int status, const char *error) {
+    buf_fini(&call->body);
+    if (code != OK) {
+        buf_fini(&call->response);
+    }
+    call->code = code;
+    call->status = status;
+    (void)snprintf(call->error, sizeof(call->error), "%s", error);
+    (void)atomic_fetch_sub(&client->n_calls, 1);
+    call->done_cb(call);
+}
+
+static void call_start(struct peer_client *client, struct peer_call *call) {
+    const struct endpoint *endpoint = find_endpoint(client, call->region);
+    struct transfer *transfer = transfer_take(client);
+
+    CHECK(endpoint != NULL && client->n_active < LIMIT_PEER_CALLS);
+    if (transfer == NULL) {
+        call_complete(client, call, ERR_BUSY, 0, "no memory for another transfer");
+        return;
+    }
+    if (!transfer_set_call(transfer, endpoint, call) ||
+        curl_multi_add_handle(client->multi, transfer->easy) != CURLM_OK) {
+        transfer_give_back(client, transfer);
+        call_complete(client, call, ERR_BUSY, 0, "the transfer cannot be set up");
+        return;
+    }
+    transfer->at = client->n_active;
+    client->active[client->n_active++] = transfer;
+}
+
+/* Off the multi handle and the list of active ones; the caller completes the call. */
+static struct peer_call *transfer_detach(struct peer_client *client, struct transfer *transfer) {
+    struct peer_call *call = transfer->call;
+
+    CHECK(client->active[transfer->at] == transfer);
+    client->n_active--;
+    client->active[transfer->at] = client->active[client->n_active];
+    client->active[transfer->at]->at = transfer->at;
+    CHECK(curl_multi_remove_handle(client->multi, transfer->easy) == CURLM_OK);
+    return call;
+}
+
+static void transfer_end(struct peer_client *client, struct transfer *transfer, CURLcode result) {
+    char error[CURL_ERROR_SIZE];
+    long status = 0;
+    enum errc code = ERR_REGION_UNREACHABLE;
+    struct peer_call *call = transfer_detach(client, transfer);
+
+    error[0] = '\0';
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (transfer->is_over_limit || result == CURLE_FILESIZE_EXCEEDED) {
+        (void)snprintf(error, sizeof(error), "the answer is over the limit");
+    } else if (result != CURLE_OK) {
+        (void)snprintf(error, sizeof(error), "%s",
+                       transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(result));
+    } else if (status >= 100 && status <= 999) {
+        code = OK;
+    } else {
+        (void)snprintf(error, sizeof(error), "the answer is not HTTP");
+    }
+    transfer_give_back(client, transfer);
+    call_complete(client, call, code, code == OK ? (int)status : 0, error);
+}
+
+static void start_calls(struct peer_client *client) {
+    struct letter *letter = mailbox_drain(client->box);
+
+    while (letter != NULL) {
+        struct peer_call *call = CONTAINER_OF(letter, struct peer_call, letter);
+        letter = letter->next;
+        call_start(client, call);
+    }
+}
+
+static void end_transfers(struct peer_client *client) {
+    CURLMsg *message;
+    int left;
+
+    while ((message = curl_multi_info_read(client->multi, &left)) != NULL) {
+        char *private = NULL;
+        CURLcode result = message->data.result;
+        if (message->msg != CURLMSG_DONE) {
+            continue;
+        }
+        CHECK(curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private) == CURLE_OK);
+        transfer_end(client, (struct transfer *)(void *)private, result);
+    }
+}
+
+/* Everything that is admitted ends here; nobody can push any more. */
+static void cancel_all(struct peer_client *client) {
+    struct letter *letter = mailbox_drain(client->box);
+
+    while (letter != NULL) {
+        struct peer_call *call = CONTAINER_OF(letter, struct peer_call, letter);
+        letter = letter->next;
+        call_complete(client, call, ERR_REGION_UNREACHABLE, 0, "this node is stopping");
+    }
+    while (client->n_active > 0) {
+        struct transfer *transfer = client->active[client->n_active - 1];
+        struct peer_call *call = transfer_detach(client, transfer);
+        transfer_give_back(client, transfer);
+        call_complete(client, call, ERR_REGION_UNREACHABLE, 0, "this node is stopping");
+    }
+    if (client->tick != NULL) {
+        client->tick(client->tick_arg, NULL);
+    }
+}
+
+/* ---- The thread ---- */
+
+static void run_ticker(struct peer_client *client) {
+    uint64_t now_ms = world_mono_ms(world_system());
+    unsigned wait_ms = WAIT_MAX_MS;
+    bool woken = atomic_exchange(&client->woken, false);
+
+    if (client->tick != NULL && (woken || now_ms >= client->tick_due_ms)) {
+        client->tick(client->tick_arg, &wait_ms);
+        client->tick_due_ms = world_mono_ms(world_system()) + wait_ms;
+    }
+}
+
+static int next_wait_ms(const struct peer_client *client) {
+    uint64_t now_ms = world_mono_ms(world_system());
+
+    if (atomic_load(&client->woken)) {
+        return 0; /* the eventfd of that wake may be drained already */
+    }
+    if (client->tick == NULL || client->tick_due_ms >= now_ms + WAIT_MAX_MS) {
+        return WAIT_MAX_MS;
+    }
+    return client->tick_due_ms <= now_ms ? 0 : (int)(client->tick_due_ms - now_ms);
+}
+
+static void wait_for_events(struct peer_client *client) {
+    struct curl_waitfd box = {.fd = mailbox_fd(client->box), .events = CURL_WAIT_POLLIN};
+    CURLMcode code = curl_multi_poll(client->multi, &box, 1, next_wait_ms(client), NULL);
+
+    if (code != CURLM_OK) {
+        /* Memory is out, most likely. Breathe, so that the loop does not spin. */
+        struct pollfd fd = {.fd = mailbox_fd(client->box), .events = POLLIN};
+        LOG_ERROR("peer_client.poll", F_STR("error", curl_multi_strerror(code)));
+        (void)poll(&fd, 1, 10);
+    }
+}
+
+static void *run(void *arg) {
+    struct peer_client *client = arg;
+
+    while (!atomic_load(&client->stopping)) {
+        int running;
+        CURLMcode code;
+        /* The ticker before the mailbox: what it sends leaves in this round. */
+        run_ticker(client);
+        start_calls(client);
+        code = curl_multi_perform(client->multi, &running);
+        if (code != CURLM_OK) {
+            LOG_ERROR("peer_client.perform", F_STR("error", curl_multi_strerror(code)));
+        }
+        end_transfers(client);
+        wait_for_events(client);
+    }
+    cancel_all(client);
+    return NULL;
+}
+
+/* ---- Construction ---- */
+
+static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
+static CURLcode curl_once_code;
+
+static void curl_init(void) {
+    /* What passes through curl's buffers is wiped when it is freed. */
+    curl_once_code = curl_global_init_mem(CURL_GLOBAL_DEFAULT, wipe_malloc, wipe_free, wipe_realloc,
+                                          wipe_strdup, wipe_calloc);
+}
+
+/* "host:port" or "[v6]:port". */
+static bool split_address(const char *address, size_t *ret_host_len, unsigned *ret_port) {
+    const char *colon = strrchr(address, ':');
+    char *end;
+    unsigned long port;
+
+    if (colon == NULL || colon == address || colon[1] < '0' || colon[1] > '9') {
+        return false;
+    }
+    port = strtoul(colon + 1, &end, 10);
+    if (*end != '\0' || port == 0 || port > 65535) {
+        return false;
+    }
+    /* A bare IPv6 address would be cut at the wrong colon. */
+    if (address[0] == '[' ? colon[-1] != ']' : strchr(address, ':') != colon) {
+        return false;
+    }
+    *ret_host_len = (size_t)(colon - address);
+    *ret_port = (unsigned)port;
+    return true;
+}
+
+static enum errc add_endpoint(struct peer_client *client, const struct peer *peer,
+                              struct err *err) {
+    struct endpoint *endpoint = &client->endpoints[client->n_endpoints];
+    char route[1024];
+    size_t host_len;
+    int len;
+
+    if (client->n_endpoints == LIMIT_PEERS) {
+        return err_set(err, ERR_LIMIT_EXCEEDED, "more than %d peer regions", LIMIT_PEERS);
+    }
+    if (strlen(peer->region) > LIMIT_REGION_NAME || find_endpoint(client, peer->region) != NULL) {
+        return err_set(err, ERR_INVALID_PARAMETER, "peer region %s is given twice or too long",
+                       peer->region);
+    }
+    if (!split_address(peer->address, &host_len, &endpoint->port)) {
+        return err_set(err, ERR_INVALID_PARAMETER, "address of %s is not host:port: %s",
+                       peer->region, peer->address);
+    }
+    (void)snprintf(endpoint->region, sizeof(endpoint->region), "%s", peer->region);
+    len = snprintf(route, sizeof(route), "%s.redoubt:%u:%.*s:%u", peer->region, endpoint->port,
+                   (int)host_len, peer->address, endpoint->port);
+    if (len < 0 || (size_t)len >= sizeof(route)) {
+        return err_set(err, ERR_INVALID_PARAMETER, "address of %s is too long", peer->region);
+    }
+    endpoint->connect_to = curl_slist_append(NULL, route);
+    if (endpoint->connect_to == NULL) {
+        return err_default(err, ERR_NO_MEMORY);
+    }
+    client->n_endpoints++;
+    return OK;
+}
+
+static enum errc client_init(struct peer_client *client, const struct peer_client_options *options,
+                             struct err *err) {
+    client->ca_path = strdup(options->tls.ca_path);
+    client->cert_path = strdup(options->tls.cert_path);
+    client->key_path = strdup(options->tls.key_path);
+    client->box = mailbox_new(LIMIT_PEER_CALLS);
+    client->multi = curl_multi_init();
+    if (client->ca_path == NULL || client->cert_path == NULL || client->key_path == NULL ||
+        client->box == NULL || client->multi == NULL ||
+        curl_multi_setopt(client->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
+                          (long)LIMIT_PEER_CONNECTIONS) != CURLM_OK ||
+        curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)LIMIT_PEER_CALLS) !=
+            CURLM_OK ||
+        curl_multi_setopt(client->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) != CURLM_OK) {
+        return err_default(err, ERR_NO_MEMORY);
+    }
+    for (size_t i = 0; i < options->n_peers; i++) {
+        enum errc code = add_endpoint(client, &options->peers[i], err);
+        if (code != OK) {
+            return code;
+        }
+    }
+    return OK;
+}
+
+static void client_free(struct peer_client *client) {
+    while (client->idle != NULL) {
+        transfer_free(transfer_take(client));
+    }
+    if (client->multi != NULL) {
+        CHECK(curl_multi_cleanup(client->multi) == CURLM_OK);
+    }
+    for (size_t i = 0; i < client->n_endpoints; i++) {
+        curl_slist_free_all(client->endpoints[i].connect_to);
+    }
+    mailbox_free(client->box);
+    free(client->ca_path);
+    free(client->cert_path);
+    free(client->key_path);
+    free(client);
+}
+
+enum errc peer_client_new(const struct peer_client_options *options, struct peer_client **ret,
+                          struct err *err) {
+    struct peer_client *client;
+    enum errc code;
+
+    CHECK(options->tls.ca_path != NULL && options->tls.cert_path != NULL &&
+          options->tls.key_path != NULL);
+    CHECK(pthread_once(&curl_once, curl_init) == 0);
+    if (curl_once_code != CURLE_OK) {
+        return err_set(err, ERR_NO_MEMORY, "libcurl: %s", curl_easy_strerror(curl_once_code));
+    }
+    client = calloc(1, sizeof(*client));
+    if (client == NULL) {
+        return err_default(err, ERR_NO_MEMORY);
+    }
+    code = client_init(client, options, err);
+    if (code != OK) {
+        client_free(client);
+        return code;
+    }
+    *ret = client;
+    return OK;
+}
+
+void peer_client_set_ticker(struct peer_client *client,
+                            void (*tick)(void *arg, unsigned *ret_wait_ms), void *arg) {
+    CHECK(!client->started);
+    client->tick = tick;
+    client->tick_arg = arg;
+}
+
+enum errc peer_client_start(struct peer_client *client, struct err *err) {
+    sigset_t all, before;
+    int failed;
+
+    CHECK(!client->started);
+    /* Signals are for the main thread; a socket that breaks under curl must not raise SIGPIPE. */
+    (void)sigfillset(&all);
+    CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
+    failed = pthread_create(&client->thread, NULL, run, client);
+    CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    if (failed != 0) {
+        return err_set(err, ERR_UNAVAILABLE, "no thread for calls to peers: %s", strerror(failed));
+    }
+    (void)pthread_setname_np(client->thread, "peers");
+    client->started = true;
+    return OK;
+}
+
+void peer_client_stop(struct peer_client *client) {
+    if (client == NULL) {
+        return;
+    }
+    mailbox_close(client->box);
+    atomic_store(&client->stopping, true);
+    if (client->started) {
+        mailbox_wake(client->box);
+        CHECK(pthread_join(client->thread, NULL) == 0);
+    } else {
+        cancel_all(client);
+    }
+    client_free(client);
+}
+
+/* ---- Other threads ---- */
+
+enum errc peer_client_call(struct peer_client *client, struct peer_call *call) {
+    enum errc code;
+
+    CHECK(call->done_cb != NULL && call->path != NULL && call->path[0] == '/' &&
+          call->content_type != NULL);
+    if (find_endpoint(client, call->region) == NULL) {
+        return ERR_INVALID_PARAMETER;
+    }
+    if (atomic_fetch_add(&client->n_calls, 1) >= LIMIT_PEER_CALLS) {
+        (void)atomic_fetch_sub(&client->n_calls, 1);
+        return ERR_BUSY;
+    }
+    code = mailbox_push(client->box, &call->letter);
+    if (code != OK) {
+        (void)atomic_fetch_sub(&client->n_calls, 1);
+    }
+    return code;
+}
+
+void peer_client_wake(struct peer_client *client) {
+    /* One write for many wakes: the flag is taken back before the ticker runs. */
+    if (!atomic_exchange(&client->woken, true)) {
+        mailbox_wake(client->box);
+    }
+}
+
+bool peer_client_knows(const struct peer_client *client, const char *region) {
+    return find_endpoint(client, region) != NULL;
+}

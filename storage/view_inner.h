@@ -1,0 +1,62 @@
+/* What the files behind view.h and txn.h share: a view's parts, one read, one bounded scan.
+ *
+ * Not for other folders. */
+#ifndef STORAGE_VIEW_INNER_H
+#define STORAGE_VIEW_INNER_H
+
+#include "storage/engine_inner.h"
+#include "storage/keys.h"
+#include "storage/records.h"
+#include "storage/view.h"
+
+struct view {
+    struct engine *engine;
+    const rocksdb_snapshot_t *snapshot; /* NULL over a transaction: nobody else writes the state */
+    rocksdb_readoptions_t *options;
+    rocksdb_writebatch_wi_t *batch; /* the transaction's changes; NULL over the database */
+};
+
+/* Apply must not fail, and what is wrong with the store will be wrong at the next try too. */
+__attribute__((noreturn, cold)) void storage_die(const char *doing, enum errc code,
+                                                 const char *detail);
+
+/* The bytes behind a key, as long as they are held. */
+struct held {
+    const uint8_t *data; /* NULL: there is nothing */
+    size_t len;
+    rocksdb_pinnableslice_t *pin;
+    char *copy;
+};
+
+MUSTCHECK enum errc view_hold(const struct view *view, const struct key *key, struct held *ret);
+void view_release(struct held *held);
+
+/* A record of the kind, *ret NULL where there is none. */
+MUSTCHECK enum errc view_record(const struct view *view, const struct key *key,
+                                enum record_kind kind, ProtobufCMessage **ret);
+/* What a getter says: over a transaction a failure does not come back. The first takes RocksDB's
+ * message. */
+enum errc view_failed(const struct view *view, char *message);
+enum errc view_outcome(const struct view *view, enum errc code, const char *doing);
+
+/* The keys that begin with a prefix, in order. Lives on the stack of the scanning function; its own
+ * memory holds the bound that RocksDB borrows, so it must not move. */
+struct scan {
+    const struct view *view;
+    rocksdb_readoptions_t *options;
+    rocksdb_iterator_t *it;
+    struct key prefix;
+    struct key end;
+};
+
+/* From the first key at or behind `from` (NULL: the prefix itself). */
+void scan_begin(struct scan *scan, const struct view *view, const struct key *prefix,
+                const struct key *from);
+/* Borrowed until the next step. False at the end, and on an error that scan_end returns. */
+MUSTCHECK bool scan_get(struct scan *scan, const uint8_t **ret_key, size_t *ret_key_len);
+const uint8_t *scan_value(struct scan *scan, size_t *ret_len);
+void scan_next(struct scan *scan);
+void scan_seek(struct scan *scan, const struct key *to);
+MUSTCHECK enum errc scan_end(struct scan *scan);
+
+#endif
