@@ -179,7 +179,7 @@ static uint64_t submit(struct rig *rig, const char *text) {
 /* A message of `peer`, with the entries of `log` where it has some. */
 static enum errc receive(struct rig *rig, uint64_t peer, const struct raft_message *message,
                          const struct core_log *log, const struct core_snapshot *snapshot) {
-    const struct core_message_source source = {0, log, snapshot};
+    const struct core_message_source source = {0, UINT64_MAX, log, snapshot};
     uint8_t *bytes = NULL;
     size_t len = 0;
     assert_int_equal(core_message_encode(message, &source, &bytes, &len), OK);
