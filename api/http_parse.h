@@ -5,7 +5,10 @@
  * header, two Content-Lengths, Content-Length with Transfer-Encoding, any transfer coding but a
  * lone "chunked", HTTP/1.1 without exactly one Host, absolute and authority targets, any version
  * but 1.0 and 1.1, heads over LIMIT_HTTP_HEAD, more than LIMIT_HTTP_HEADERS headers, bodies over
- * the given limit. */
+ * the given limit, chunk extensions and trailers over LIMIT_HTTP_CHUNK_EXTRA. One empty line before
+ * a request is skipped (RFC 9112, 2.2); trailers are checked and dropped.
+ *
+ * The outcome depends on the bytes alone, never on how they were cut into pieces. */
 #ifndef API_HTTP_PARSE_H
 #define API_HTTP_PARSE_H
 
@@ -34,9 +37,9 @@ struct http_request {
 struct http_parser; /* state of one connection's current request */
 
 enum http_parse_status {
-    HTTP_MORE,      /* all bytes were used, more are needed */
-    HTTP_HEAD_DONE, /* the head is complete (request filled but for the body); call again with the
-                       rest */
+    HTTP_MORE,         /* all bytes were used, more are needed */
+    HTTP_HEAD_DONE,    /* the head is complete (request filled but for the body) and a body follows;
+                          call    again with the rest */
     HTTP_REQUEST_DONE, /* the request is complete; take it with http_parser_take */
     HTTP_BAD,          /* answer `status` and close */
 };
@@ -47,13 +50,15 @@ void http_parser_free(struct http_parser *parser);
 /* Feed bytes; *ret_used says how many were taken (the rest belongs to what follows). */
 enum http_parse_status http_parser_feed(struct http_parser *parser, const uint8_t *data, size_t len,
                                         size_t *ret_used);
-/* After HTTP_BAD: the HTTP status to answer (400, 411, 413, 414, 417, 431, 501, 505) and why,
- * static. */
+/* After HTTP_BAD: the HTTP status to answer (400, 413, 414, 417, 431, 501, 503 without memory, 505)
+ * and why, static. */
 int http_parser_error(const struct http_parser *parser, const char **ret_reason);
 /* True when no byte of a next request was seen. */
 bool http_parser_is_idle(const struct http_parser *parser);
+/* From HTTP_HEAD_DONE until it is taken. Borrowed. */
 const struct http_request *http_parser_request(const struct http_parser *parser);
-/* Move the request out; the parser is ready for the next. */
+/* After HTTP_REQUEST_DONE: move the request out (owned by the caller, http_request_fini); the
+ * parser is ready for the next. */
 void http_parser_take(struct http_parser *parser, struct http_request *ret);
 void http_request_fini(struct http_request *request);
 

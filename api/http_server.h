@@ -20,13 +20,26 @@ struct exchange;
 
 typedef void exchange_handler_fn(struct exchange *exchange, void *arg);
 
+/* In milliseconds; 0 stands for the limit of base/limits.h. They are absolute: bytes that trickle
+ * in do not extend them. */
+struct http_timeouts {
+    unsigned head_ms;  /* from the first byte of a request to the end of its head; handshakes too */
+    unsigned body_ms;  /* from there to the end of its body */
+    unsigned idle_ms;  /* between requests */
+    unsigned write_ms; /* for an answer that the client does not fetch */
+};
+
 struct listener_options {
-    const char *address;     /* "host:port", "[v6]:port" */
+    /* "host:port", "[v6]:port"; without a host all addresses. Every address that a name stands for
+       is bound. Port 0: the system chooses, see http_server_port. */
+    const char *address;
     struct tls_context *tls; /* borrowed; NULL: plain */
     size_t body_max;
     bool need_peer_region; /* refuse connections whose certificate names no region */
     exchange_handler_fn *handler;
     void *arg;
+    struct http_timeouts timeouts;
+    unsigned connections_max; /* per worker; 0: LIMIT_HTTP_CONNECTIONS */
 };
 
 /* `workers` threads (0: number of cores). Returns owned. */
@@ -34,21 +47,28 @@ MUSTCHECK enum errc http_server_new(unsigned workers, struct http_server **ret, 
 /* Before start. Binds at once: ERR_IO says why not. */
 MUSTCHECK enum errc http_server_listen(struct http_server *server,
                                        const struct listener_options *options, struct err *err);
+/* The port that the n-th listener (from 0, in the order of http_server_listen) is bound to. */
+unsigned http_server_port(const struct http_server *server, size_t listener);
 MUSTCHECK enum errc http_server_start(struct http_server *server, struct err *err);
-/* Stop accepting, let exchanges in flight be answered for up to `grace_ms`, then close everything
- * and join the threads. Frees. */
+/* Stop accepting, let exchanges in flight be answered for up to `grace_ms`, then close all
+ * connections. The threads stay and run what is posted: between this and http_server_stop the
+ * caller ends whatever still posts to workers. Once. */
+void http_server_drain(struct http_server *server, unsigned grace_ms);
+/* Drains, unless that was done; then joins the threads and frees. Nobody may post any more.
+ * Exchanges without an answer are freed; their handlers never run again. Takes NULL too. */
 void http_server_stop(struct http_server *server, unsigned grace_ms);
 
 /* --- worker's thread only, but for worker_post --- */
 
-/* Borrowed until the reply. */
+/* Borrowed until the reply; the texts below likewise. */
 const struct http_request *exchange_request(const struct exchange *exchange);
 struct worker *exchange_worker(const struct exchange *exchange);
 /* The region of the peer's certificate; "" on listeners without one. */
 const char *exchange_peer_region(const struct exchange *exchange);
 /* Text of the client's address, for the audit log. */
 const char *exchange_remote(const struct exchange *exchange);
-/* The client is still there. */
+/* The client is still there. False too when it has closed its sending side only, which is how a
+ * client that gave up looks; an answer is sent all the same. */
 bool exchange_is_connected(const struct exchange *exchange);
 
 struct http_response {
@@ -76,7 +96,8 @@ struct worker_task {
  * asked for. */
 void worker_post(struct worker *worker, struct worker_task *task);
 
-/* A one-shot timer on the worker's thread; run(arg) unless cancelled. Cancel takes NULL too. */
+/* A one-shot timer on the worker's thread; run(arg) unless cancelled. It is gone when run is
+ * called. NULL without memory. Cancel takes NULL too. */
 struct worker_timer;
 struct worker_timer *worker_timer_start(struct worker *worker, unsigned ms, void (*run)(void *arg),
                                         void *arg);

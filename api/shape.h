@@ -138,6 +138,9 @@ struct shape {
  * body is {}. */
 MUSTCHECK enum errc shape_decode(const struct shape *shape, const uint8_t *body, size_t len,
                                  struct arena *arena, void *out, struct err *err);
+/* The first top-level STR member with one of these flags (F_SECRET_ID, F_NAME): what the request is
+ * about. NULL: no such member, or absent. Borrowed. */
+const char *shape_text(const struct shape *shape, const void *in, unsigned flags);
 /* Encode a reply; absent members are omitted. Appends (look at out->failed). */
 void shape_encode(const struct shape *shape, const void *in, struct buf *out);
 

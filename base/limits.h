@@ -20,6 +20,10 @@ enum {
     LIMIT_KMS_KEY_ID = 2048,
     LIMIT_ALIAS = 256, /* the service's bound for a KMS alias; holds a key id (36) as well */
     LIMIT_LIST_PAGE = 100,
+    /* Where a page of ListSecrets ends before it is full, with a NextToken: soft, one entry may be
+       larger; and secrets passed over that are not to be shown, so that no read takes long. */
+    LIMIT_LIST_BYTES = 512 * 1024,
+    LIMIT_LIST_SCAN = 5000,
     LIMIT_NEXT_TOKEN = 4096,
     LIMIT_ACCOUNT = 12,
     LIMIT_ARN_SUFFIX = 6,
@@ -38,13 +42,32 @@ enum {
     LIMIT_HTTP_HEADERS = 64,
     LIMIT_HTTP_BODY = 1024 * 1024,
     LIMIT_HTTP_TARGET = 8 * 1024,
+    /* Extensions and trailers of one chunked body, together: no client of ours sends any. */
+    LIMIT_HTTP_CHUNK_EXTRA = 4096,
+    LIMIT_HTTP_CONNECTIONS = 4096, /* per worker and listener: clients cannot shut the peers out */
     LIMIT_QUERY_PARAMS = 256,      /* of a signed request: sorting them stays cheap */
-    LIMIT_HTTP_CONNECTIONS = 4096, /* per worker */
     LIMIT_HTTP_HEAD_MS = 10 * 1000,
     LIMIT_HTTP_BODY_MS = 30 * 1000,
     LIMIT_HTTP_IDLE_MS = 120 * 1000,
     LIMIT_HTTP_WRITE_MS = 30 * 1000,
+    /* A refused client may still be sending: so long and so much is read and dropped, so that our
+       answer is not lost to a reset. */
+    LIMIT_HTTP_LINGER_MS = 1000,
+    LIMIT_HTTP_LINGER_BYTES = 4 * 1024 * 1024,
     LIMIT_JSON_DEPTH = 16, /* the deepest shape of the API has 4 */
+    /* Values in one JSON body: 1 MiB of ",[]" would unfold into 50 MiB; the largest shape with all
+       of its lists full has some 6000. */
+    LIMIT_JSON_VALUES = 16 * 1024,
+    /* Elements of a list to which the API sets no bound; the service's own limits (50 tags) answer
+       far below with their own sentence. */
+    LIMIT_LIST_ELEMENTS = 1024,
+    LIMIT_ECHO = 512, /* bytes of a refused value that an error text repeats */
+    /* What one request decodes to and works with, and its reply: 20 values of 64 KiB that are
+       all escapes (6 bytes a byte), and room; a page of secrets is far smaller. */
+    LIMIT_REQUEST_ARENA = 16 * 1024 * 1024,
+    LIMIT_REPLY_BODY = 16 * 1024 * 1024,
+    /* Commands that one request may need before its own (a missing key). */
+    LIMIT_PRELUDES = 2,
 
     /* Between regions. */
     LIMIT_PEER_BODY = 32 * 1024 * 1024,
@@ -78,13 +101,13 @@ enum {
     LIMIT_ENTRY_BYTES = 1024 * 1024,  /* soft: one command may be larger */
     LIMIT_REQUEST_MS =
         10 * 1000, /* a request waits so long for its commit, then the outcome is unknown */
-    LIMIT_LOG_ENTRIES = 65536,          /* a snapshot is due when the log has more entries */
-    LIMIT_LOG_BYTES = 64 * 1024 * 1024, /* or more bytes */
-    LIMIT_LOG_TRAILING = 8192,          /* entries kept behind a snapshot for slow followers */
+    LIMIT_LOG_ENTRIES = 65536,            /* a snapshot is due when the log has more entries */
+    LIMIT_LOG_BYTES = 64 * 1024 * 1024,   /* or more bytes */
+    LIMIT_LOG_TRAILING = 8192,            /* entries kept behind a snapshot for slow followers */
     LIMIT_APPEND_BYTES = 4 * 1024 * 1024, /* soft: entries in one message to a follower; one entry
                                              may be larger */
-    LIMIT_MANIFEST = 1024 * 1024, /* names, sizes and digests of a checkpoint's files */
-    LIMIT_ADDRESS = 256,          /* of a node, "host:port": a DNS name has 253 */
+    LIMIT_MANIFEST = 1024 * 1024,         /* names, sizes and digests of a checkpoint's files */
+    LIMIT_ADDRESS = 256,                  /* of a node, "host:port": a DNS name has 253 */
 
     /* Storage. A record is made by one command out of a bounded secret, so it stays below twice
        the largest command; a snapshot's metadata names servers and files, some 100 bytes each. */

@@ -51,8 +51,10 @@ static bool is_untimely(struct core *core, const struct raft_message *raft) {
         is_current = raft->install_snapshot.term >= raft_current_term(&core->raft);
         return is_current && (core_is_installing(core) || core->prepared.index != 0);
     case RAFT_TIMEOUT_NOW:
-        /* A candidate must have no write in flight: libraft has no answer to one that completes. */
-        return core_is_installing(core) || core->persisted < core_log_last(&core->log);
+        /* A candidate must have no write in flight: libraft has no answer to one that completes.
+         * And a lone voter takes leadership from nobody. */
+        return core_is_installing(core) || core->persisted < core_log_last(&core->log) ||
+               core_is_only_voter(core);
     case RAFT_APPEND_ENTRIES:
     case RAFT_APPEND_ENTRIES_RESULT:
     case RAFT_REQUEST_VOTE:

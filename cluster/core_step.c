@@ -338,6 +338,23 @@ static enum errc apply(struct core *core) {
     return core_push(core, &effect);
 }
 
+/* libraft leaves out the no-op of a new term when it knows of nothing uncommitted, and for a lone
+ * voter. But only a committed entry of its own term tells a leader that its state is current, and
+ * makes a change of the membership safe. */
+static enum errc ensure_barrier(struct core *core) {
+    static uint8_t zeros[8];
+    if (core->role != CORE_LEADER || core_term_at(core, core_log_last(&core->log)) == core->term ||
+        raft_transferee(&core->raft) != 0) {
+        return OK;
+    }
+    struct raft_entry entry = {.term = core->term,
+                               .type = RAFT_BARRIER,
+                               .buf = {.base = zeros, .len = sizeof zeros},
+                               .batch = zeros};
+    struct raft_event event = {.type = RAFT_SUBMIT, .submit = {.entries = &entry, .n = 1}};
+    return core_step_only(core, &event);
+}
+
 enum errc core_step(struct core *core, struct raft_event *event) {
     enum errc rc = core_step_only(core, event);
     if (rc != OK) {
@@ -355,6 +372,9 @@ enum errc core_step(struct core *core, struct raft_event *event) {
     rc = feed_configurations(core);
     if (rc == OK) {
         rc = apply(core);
+    }
+    if (rc == OK) {
+        rc = ensure_barrier(core);
     }
     return rc == OK ? core_promotion_advance(core) : rc;
 }

@@ -277,6 +277,8 @@ enum errc vault_seal(struct keyring *keyring, const struct view *view,
     if (code != OK) {
         return vault_failed(code, ERR_ENCRYPTION_FAILURE, err);
     }
+    /* Without the suffix: a CreateSecret that is tried again draws another, and is the same. */
+    arn[strlen(arn) - LIMIT_ARN_SUFFIX - 1] = '\0';
     keyring_value_digest(keyring, place->account, arn, (int)kind, value, ret_digest);
     *ret = sealed;
     return OK;

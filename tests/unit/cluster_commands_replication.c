@@ -1,7 +1,8 @@
 /* The commands between regions: state machines that ship to each other by hand, every verdict at
  * the receiver and what the sender makes of it. */
-#define KIT_TWINS 1 /* three regions a test; cluster_commands_random.c compares twins of the same  \
-                     */
+#define KIT_TWINS                                                                                  \
+    1 /* three regions a test; cluster_commands_random.c compares twins of the same                \
+       */
 #include "tests/unit/cluster_commands.h"
 
 #include "model/replication_status.h"
@@ -664,6 +665,26 @@ static void test_sentences_of_the_other_failures(void **state) {
     }
 }
 
+/* The answer to an older state comes after a failure: the newer state is due again. */
+static void test_late_success_after_a_failure(void **state) {
+    struct regions *r = *state;
+    struct shipment first;
+    Redoubt__OutcomeBatch *answer;
+
+    create(&r->east, "AAAAAA", "v1");
+    expect_ok(do_add(&r->east, &to_west));
+    first = ship(&r->east, WEST);
+    answer = deliver(&r->west, &first);
+    put(&r->east, "t2", "v2");
+    outcome_of(r, V(KEY_UNUSABLE));
+    expect_outbox(&r->east, WEST, "AAAAAA", 0);
+    settle(&r->east, answer);
+    expect_link(&r->east, WEST, LINK_IN_PROGRESS, NULL);
+    expect_outbox(&r->east, WEST, "AAAAAA", REDOUBT__OUTBOX_KIND__OUTBOX_UPSERT);
+    redoubt__outcome_batch__free_unpacked(answer, NULL);
+    shipment_free(&first);
+}
+
 /* The primary's region went back in time: the replica knows more than it may. */
 static void test_a_replica_that_knows_more_is_no_success(void **state) {
     struct regions *r = *state;
@@ -907,6 +928,27 @@ static void test_graves_of_two_regions(void **state) {
     shipment_free(&from_west);
 }
 
+/* A promoted secret that was overwritten by force leaves its grave too. */
+static void test_overwritten_promoted_secret_stays_dead(void **state) {
+    struct regions *r = *state;
+    struct call south = {.name = "a", .targets = {SOUTH}, .force = true};
+    struct shipment from_east;
+
+    create(&r->east, "AAAAAA", "v1");
+    expect_ok(do_add(&r->east, &south));
+    from_east = ship(&r->east, SOUTH);
+    assert_int_equal(redeliver(&r->south, &from_east), V(APPLIED));
+    promote(&r->south);
+    create(&r->west, "WWWWWW", "west");
+    expect_ok(do_add(&r->west, &south));
+    assert_int_equal(exchange(&r->west, &r->south), V(APPLIED));
+    expect_ok(do_remove(&r->west, &south));
+    assert_int_equal(exchange(&r->west, &r->south), V(APPLIED));
+    assert_int_equal(redeliver(&r->south, &from_east), V(PROMOTED));
+    expect_role(&r->south, "", GONE);
+    shipment_free(&from_east);
+}
+
 static void test_outcomes_for_what_is_no_more(void **state) {
     struct regions *r = *state;
     struct shipment first;
@@ -957,6 +999,7 @@ int main(void) {
         T(test_write_under_way_keeps_the_link_due),
         T(test_need_values),
         T(test_sentences_of_the_other_failures),
+        T(test_late_success_after_a_failure),
         T(test_a_replica_that_knows_more_is_no_success),
         T(test_refused_items),
         T(test_promote_refusals),
@@ -968,6 +1011,7 @@ int main(void) {
         T(test_failback),
         T(test_link_behind_a_notice_can_be_removed),
         T(test_graves_of_two_regions),
+        T(test_overwritten_promoted_secret_stays_dead),
         T(test_outcomes_for_what_is_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

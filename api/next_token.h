@@ -1,0 +1,33 @@
+/* NextToken: where a listing goes on, sealed so that only what this region handed out comes back.
+ *
+ * A token is bound to account, region, operation and the query it continues; whatever does not fit
+ * is refused alike. It holds no state at the server and works on every node of the region. Any
+ * thread. */
+#ifndef API_NEXT_TOKEN_H
+#define API_NEXT_TOKEN_H
+
+#include "base/check.h"
+#include "base/errc.h"
+#include "crypto/keyring.h"
+
+#include <stdint.h>
+
+enum { NEXT_TOKEN_TEXT = 57 }; /* with the NUL */
+
+/* What a token belongs to. Borrowed. */
+struct next_token_scope {
+    const char *operation;
+    const char *account;
+    const char *region;
+    const char *query; /* everything that selects and orders what is listed, as one text */
+};
+
+/* A token that goes on behind `position`. */
+void next_token_seal(const struct keyring *keyring, const struct next_token_scope *scope,
+                     uint64_t position, char out[NEXT_TOKEN_TEXT]);
+/* ERR_INVALID_NEXT_TOKEN for anything that next_token_seal did not make for this scope. */
+MUSTCHECK enum errc next_token_open(const struct keyring *keyring,
+                                    const struct next_token_scope *scope, const char *text,
+                                    uint64_t *ret_position, struct err *err);
+
+#endif

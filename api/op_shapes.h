@@ -1,0 +1,46 @@
+/* Structures that several operations share: tags, and replica regions as they come in and go out.
+ *
+ * Constant tables and pure predicates; any thread. */
+#ifndef API_OP_SHAPES_H
+#define API_OP_SHAPES_H
+
+#include "api/shape.h"
+#include "base/limits.h"
+
+#define OP_TAG(X)                                                                                  \
+    X(STR, key, "Key", F_NONE, 1, LIMIT_TAG_KEY, NULL)                                             \
+    X(STR, value, "Value", F_NONE, 0, LIMIT_TAG_VALUE, NULL)
+
+#define OP_REPLICA_REGION(X)                                                                       \
+    X(STR, region, "Region", F_NONE, 1, LIMIT_REGION_NAME, &op_region_rule)                        \
+    X(STR, kms_key_id, "KmsKeyId", F_NONE, 0, LIMIT_KMS_KEY_ID, NULL)
+
+#define OP_REPLICATION_STATUS(X)                                                                   \
+    X(STR, region, "Region", F_NONE, 0, SHAPE_NO_MAX, NULL)                                        \
+    X(STR, kms_key_id, "KmsKeyId", F_NONE, 0, SHAPE_NO_MAX, NULL)                                  \
+    X(STR, status, "Status", F_NONE, 0, SHAPE_NO_MAX, NULL)                                        \
+    X(STR, message, "StatusMessage", F_NONE, 0, SHAPE_NO_MAX, NULL)                                \
+    X(TIME, last_accessed, "LastAccessedDate", F_NONE, 0, SHAPE_NO_MAX, NULL)
+
+DECLARE_SHAPE_STRUCT(op_tag, OP_TAG)
+DECLARE_SHAPE_STRUCT(op_replica_region, OP_REPLICA_REGION)
+DECLARE_SHAPE_STRUCT(op_replication_status, OP_REPLICATION_STATUS)
+
+extern const struct shape op_tag_shape;
+extern const struct shape op_replica_region_shape;
+extern const struct shape op_replication_status_shape;
+
+/* A region's name, as a member and as an element of a list. */
+extern const struct str_rule op_region_rule;
+/* Elements of a list of staging labels. */
+extern const struct str_rule op_stage_rule;
+
+/* The members that name a secret in a request; all operations on an existing secret begin so. */
+#define OP_SECRET_ID(X) X(STR, secret_id, "SecretId", F_REQ | F_SECRET_ID, 1, LIMIT_SECRET_ID, NULL)
+
+/* The two forms of a value. At most one of them may be given: op_value_pick(). */
+#define OP_VALUE(X)                                                                                \
+    X(BLOB, binary, "SecretBinary", F_NONE, 1, LIMIT_VALUE, NULL)                                  \
+    X(SECRET, string, "SecretString", F_NONE, 1, LIMIT_VALUE, NULL)
+
+#endif

@@ -1,0 +1,254 @@
+#include "api/request.h"
+
+#include "api/error_body.h"
+#include "api/health.h"
+#include "api/request_state.h"
+#include "api/response.h"
+#include "base/log.h"
+#include "base/wipe.h"
+
+#include <string.h>
+
+struct step_row {
+    const char *name;
+    enum step_result (*run)(struct request *request);
+    enum step_waits waits;
+    unsigned next; /* bits of steps */
+};
+
+#define TO(symbol) (1u << AT_##symbol)
+static const struct step_row step_rows[] = {
+#define X(symbol, function, waits, next) [AT_##symbol] = {#symbol, (function), (waits), (next)},
+#include "api/request_steps.def"
+#undef X
+};
+
+/* --- life --- */
+
+static struct request *request_new(struct exchange *exchange, const struct service *service) {
+    struct request *request = wipe_calloc(1, sizeof(*request));
+
+    if (request == NULL) {
+        return NULL;
+    }
+    request->magic = REQUEST_MAGIC;
+    request->step = AT_ROUTE;
+    request->holds = HOLD_EXCHANGE;
+    request->service = service;
+    request->exchange = exchange;
+    request->worker = exchange_worker(exchange);
+    request->http = exchange_request(exchange);
+    request->start_ms = world_mono_ms(service->world);
+    request->now_ms = world_wall_ms(service->world);
+    world_uuid(service->world, request->id);
+    arena_init(&request->arena, LIMIT_REQUEST_ARENA);
+    buf_init(&request->body, LIMIT_REPLY_BODY);
+    return request;
+}
+
+static void request_free(struct request *request) {
+    CHECK(request->holds == 0 && request->timer == NULL);
+    proposal_free(request->proposal);
+    peer_call_free(request->call);
+    buf_fini(&request->body);
+    arena_fini(&request->arena);
+    if (request->is_forwarded) {
+        http_request_fini(&request->own_http);
+    }
+    request->magic = 0;
+    wipe_free(request);
+}
+
+/* The one loop. The request may be gone afterwards. */
+static void request_run(struct request *request) {
+    enum step_result result;
+
+    CHECK(request->magic == REQUEST_MAGIC);
+    do {
+        const struct step_row *row = &step_rows[request->step];
+        CHECK(row->run != NULL);
+        result = row->run(request);
+        CHECK((row->next & 1u << request->step) != 0);
+        CHECK(result != STEP_SUSPEND ||
+              (step_rows[request->step].waits != WAITS_NOT && (request->holds & HOLD_IO) != 0));
+    } while (result == STEP_MORE);
+    if (request->holds == 0) {
+        request_free(request);
+    }
+}
+
+/* --- waiting --- */
+
+/* The wait itself cannot be cancelled. The client is answered now; request_resume frees what is
+ * left. */
+static void deadline_run(void *arg) {
+    struct request *request = arg;
+
+    CHECK(request->magic == REQUEST_MAGIC && step_rows[request->step].waits == WAITS_COMMIT);
+    request->timer = NULL;
+    /* Behind a prelude nothing of the request itself was proposed yet. */
+    request->code = request->is_prelude ? ERR_UNAVAILABLE : ERR_OUTCOME_UNKNOWN;
+    (void)err_default(&request->err, request->code);
+    request->step = AT_REPLY;
+    request_run(request);
+}
+
+void request_suspend(struct request *request) {
+    CHECK((request->holds & HOLD_IO) == 0);
+    request->holds |= HOLD_IO;
+    /* A call to a peer has its own deadline. */
+    if (request->timer == NULL && step_rows[request->step].waits == WAITS_COMMIT) {
+        request->timer =
+            worker_timer_start(request->worker, LIMIT_REQUEST_MS, deadline_run, request);
+    }
+}
+
+void request_unsuspend(struct request *request) {
+    CHECK((request->holds & HOLD_IO) != 0);
+    request->holds &= ~(unsigned)HOLD_IO;
+}
+
+void request_resume(struct request *request) {
+    CHECK(request->magic == REQUEST_MAGIC);
+    request_unsuspend(request);
+    if (request->step == AT_DONE) {
+        LOG_DEBUG("request.late", F_STR("request", request->id), F_STR("op", request->op_name));
+        request_free(request);
+        return;
+    }
+    request_run(request);
+}
+
+/* --- the answer --- */
+
+static void log_outcome(const struct request *request) {
+    const char *name = request->code == OK ? "OK" : errc_name(request->code);
+    uint64_t ms = world_mono_ms(request->service->world) - request->start_ms;
+
+    if (request->code == OK || errc_http_status(request->code) < 500 ||
+        request->code == ERR_NOT_IMPLEMENTED) {
+        LOG_DEBUG("request.done", F_STR("request", request->id), F_STR("op", request->op_name),
+                  F_STR("code", name), F_U64("ms", ms));
+    } else if (errc_http_status(request->code) == 503) {
+        LOG_WARN("request.unavailable", F_STR("request", request->id),
+                 F_STR("op", request->op_name), F_I64("errc", request->code),
+                 F_STR("error", request->err.message), F_U64("ms", ms));
+    } else {
+        LOG_ERROR("request.failed", F_STR("request", request->id), F_STR("op", request->op_name),
+                  F_I64("errc", request->code), F_STR("error", request->err.message),
+                  F_U64("ms", ms));
+    }
+}
+
+/* An operation may only give the modelled exceptions that it declares: clients generate code from
+ * that list. */
+static void check_declared(const struct request *request, enum errc code) {
+#ifndef NDEBUG
+    if (request->op != NULL && errc_is_modelled(code) && code != ERR_INTERNAL_SERVICE) {
+        const enum errc *declared = request->op->errors;
+        while (*declared != OK && *declared != code) {
+            declared++;
+        }
+        CHECK(*declared == code);
+    }
+#endif
+}
+
+static void send_error(struct request *request) {
+    enum errc code = error_public(request->code);
+    struct response response = {
+        .status = errc_http_status(code), .request_id = request->id, .error_type = errc_name(code)};
+
+    check_declared(request, code);
+    buf_reset(&request->body);
+    /* Only what is meant for clients keeps its own words. */
+    error_body_write(&request->body, code,
+                     code == request->code && code != ERR_INTERNAL_SERVICE ? request->err.message
+                                                                           : errc_sentence(code));
+    response.body = request->body.data;
+    response.body_len = request->body.len;
+    response_send(request->exchange, request->is_forwarded, request->service->world, &response);
+}
+
+static void send_success(struct request *request) {
+    const struct response response = {.status = 200,
+                                      .request_id = request->id,
+                                      .has_applied = request->has_applied,
+                                      .applied = request->applied,
+                                      .body = request->body.data,
+                                      .body_len = request->body.len};
+
+    response_send(request->exchange, request->is_forwarded, request->service->world, &response);
+}
+
+static void proposal_drop(struct proposal *proposal) {
+    proposal_free(proposal);
+}
+
+/* What a read leaves to be written. Nobody waits for it; when it gets lost, the next read tries
+ * again. */
+static void propose_after(struct request *request) {
+    struct proposal *proposal;
+
+    if (request->code != OK || request->context.after == NULL) {
+        return;
+    }
+    proposal = proposal_new(request->context.after_type, request->context.after);
+    if (proposal == NULL) {
+        return;
+    }
+    proposal->done_cb = proposal_drop;
+    if (node_propose(request->service->node, proposal) != OK) {
+        proposal_free(proposal);
+    }
+}
+
+enum step_result step_reply(struct request *request) {
+    CHECK((request->holds & HOLD_EXCHANGE) != 0);
+    request->holds &= ~(unsigned)HOLD_EXCHANGE;
+    worker_timer_cancel(request->timer);
+    request->timer = NULL;
+    log_outcome(request);
+    if (request->code != OK) {
+        send_error(request);
+    } else if (request->call != NULL) {
+        exchange_reply_raw(request->exchange, request->call->response.data,
+                           request->call->response.len);
+    } else {
+        send_success(request);
+    }
+    request->exchange = NULL;
+    request->http = NULL;
+    propose_after(request);
+    request->step = AT_DONE;
+    return STEP_DONE;
+}
+
+/* --- the door --- */
+
+void request_start(struct exchange *exchange, const struct service *service,
+                   struct http_request *forwarded) {
+    struct request *request = request_new(exchange, service);
+
+    if (request == NULL) {
+        if (forwarded != NULL) {
+            http_request_fini(forwarded);
+        }
+        response_send_text(exchange, 503, "out of memory");
+        return;
+    }
+    if (forwarded != NULL) {
+        request->own_http = *forwarded;
+        request->http = &request->own_http;
+        request->is_forwarded = true;
+    }
+    request_run(request);
+}
+
+void api_handle(struct exchange *exchange, void *service) {
+    if (health_is_asked(exchange_request(exchange))) {
+        health_answer(exchange, service);
+        return;
+    }
+    request_start(exchange, service, NULL);
+}
