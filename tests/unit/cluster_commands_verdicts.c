@@ -279,6 +279,18 @@ static void test_late_success_after_a_failure(void **state) {
     shipment_free(&first);
 }
 
+/* The replica was in sync and its region says otherwise when it is asked again. */
+static void test_a_retry_is_believed(void **state) {
+    struct regions *r = *state;
+
+    replicate(r);
+    expect_ok(do_add(&r->east, &to_west));
+    outcome_of(r, V(NAME_TAKEN));
+    expect_link(&r->east, WEST, LINK_FAILED,
+                "Replication failed: Secret name a already exists in region eu-west-1.");
+    expect_outbox(&r->east, WEST, "AAAAAA", 0);
+}
+
 /* The primary's region went back in time: the replica knows more than it may. */
 static void test_a_replica_that_knows_more_is_no_success(void **state) {
     struct regions *r = *state;
@@ -360,6 +372,7 @@ int main(void) {
         T(test_need_values),
         T(test_sentences_of_the_other_failures),
         T(test_late_success_after_a_failure),
+        T(test_a_retry_is_believed),
         T(test_a_replica_that_knows_more_is_no_success),
         T(test_refused_items),
     };
