@@ -64,6 +64,7 @@ static void start(void) {
 
 static void stop(void) {
     node_stop(node);
+    node_free(node);
     engine_close(engine);
 }
 
@@ -269,6 +270,7 @@ static void test_a_refusal_is_a_result(void **state) {
 /* Whatever waits at the end is answered, one way or the other, and what was answered OK is there.
  */
 static void test_stop_answers_everything(void **state) {
+    struct proposal *late;
     struct waiter waiter;
     unsigned ok;
 
@@ -283,6 +285,12 @@ static void test_stop_answers_everything(void **state) {
     assert_int_equal(waiter.pending, 0);
     assert_int_equal(waiter.ok + waiter.failed, 500);
     ok = waiter.ok;
+    /* A request whose first command was answered at the very end comes back with its second. */
+    late = touch_proposal("late");
+    assert_int_equal(node_read_barrier(node), ERR_UNAVAILABLE);
+    assert_int_equal(node_propose(node, late), ERR_UNAVAILABLE);
+    proposal_free(late);
+    node_free(node);
     engine_close(engine);
     start();
     assert_true(secrets_stored() >= ok);
