@@ -412,6 +412,34 @@ static void test_bounds(void **state) {
     peer_call_free(calls[LIMIT_PEER_CALLS]);
 }
 
+/* However many requests of clients wait for another region, the node's own calls go through. */
+static void test_forwards_leave_room(void **state) {
+    enum { OWN = LIMIT_PEER_CALLS - LIMIT_PEER_CALLS_FORWARDED };
+    struct peer_client *client = client_new(paths[CA], 1);
+    static struct peer_call *calls[LIMIT_PEER_CALLS];
+    static unsigned times[LIMIT_PEER_CALLS];
+    unsigned late_times = 0;
+    struct peer_call *late = call_new("/echo", &late_times);
+
+    assert_true(OWN >= LIMIT_BATCHES_IN_FLIGHT * LIMIT_SHIP_ROWS);
+    for (unsigned i = 0; i < LIMIT_PEER_CALLS; i++) {
+        calls[i] = call_new("/echo", &times[i]);
+        calls[i]->is_forward = i < LIMIT_PEER_CALLS_FORWARDED;
+        assert_int_equal(peer_client_call(client, calls[i]), OK);
+        late->is_forward = true;
+        if (i + 1 >= LIMIT_PEER_CALLS_FORWARDED) {
+            assert_int_equal(peer_client_call(client, late), ERR_BUSY);
+        }
+    }
+    peer_client_stop(client);
+    for (unsigned i = 0; i < LIMIT_PEER_CALLS; i++) {
+        assert_int_equal(times[i], 1);
+        peer_call_free(calls[i]);
+    }
+    assert_int_equal(late_times, 0);
+    peer_call_free(late);
+}
+
 static void test_addresses(void **state) {
     static const char *const bad[] = {
         "",          "host",     ":7500",     "host:",   "host:0", "host:65536",
@@ -491,6 +519,7 @@ int main(void) {
         cmocka_unit_test(test_many_at_once),
         cmocka_unit_test(test_stop_ends_every_call),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_forwards_leave_room),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_ticker),
     };
