@@ -87,6 +87,17 @@ static enum errc load_node_id(const struct config *config, uint64_t *ret, struct
     return code;
 }
 
+/* What is in the folder is ours alone, but who may write to the folder can put other things in its
+ * place. Not refused: volumes of containers are made like this. */
+static void warn_of_open_folder(const char *path) {
+    struct stat st;
+
+    if (stat(path, &st) == 0 && (st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        LOG_WARN("server.data_open", F_STR("path", path),
+                 F_STR("detail", "others may write to this folder: its mode should be 0700"));
+    }
+}
+
 static enum errc open_store(struct parts *parts, const struct config *config, struct err *err) {
     char path[SERVER_PATH];
     const struct engine_options options = {.path = path};
@@ -94,7 +105,11 @@ static enum errc open_store(struct parts *parts, const struct config *config, st
 
     (void)snprintf(path, sizeof(path), "%s/store", config->data);
     code = make_folder(config->data, err);
-    return code == OK ? engine_open(&options, &parts->engine, err) : code;
+    if (code != OK) {
+        return code;
+    }
+    warn_of_open_folder(config->data);
+    return engine_open(&options, &parts->engine, err);
 }
 
 static enum errc start_peers(struct parts *parts, const struct config *config, struct err *err) {

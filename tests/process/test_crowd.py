@@ -51,6 +51,21 @@ def test_the_node_lives_on_under_a_crowd(fresh, many_files):
     eventually(lambda: fresh.client("us-east-1").get_secret_value(SecretId="crowd/39"), 30, what="room for others again")
 
 
+def test_what_nobody_signed_does_not_fill_the_log(fresh):
+    """Requests for a region that is away, with signatures that nobody can check here."""
+    fresh.start("us-east-1")
+    before = fresh.log_path("us-east-1").stat().st_size
+    request = (b"POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target: secretsmanager.GetSecretValue\r\nX-Amz-Date: 20260115T120000Z\r\n"
+               b"Authorization: AWS4-HMAC-SHA256 Credential=AKIANOBODY/20260115/eu-west-1/secretsmanager/aws4_request, "
+               b"SignedHeaders=host, Signature=" + b"0" * 64 + b"\r\nContent-Length: 2\r\n\r\n{}")
+    with socket.create_connection(address(fresh, "us-east-1"), timeout=30) as s:
+        for _ in range(50):
+            s.sendall(request)
+            answer = s.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 503") and b"ServiceUnavailable" in answer
+    assert fresh.log_path("us-east-1").stat().st_size - before < 2000, fresh.tail("us-east-1", 1000)
+
+
 def test_too_few_files_are_told(fresh):
     def limit():
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))

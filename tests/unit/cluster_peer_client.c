@@ -386,6 +386,33 @@ static void test_stop_ends_every_call(void **state) {
     server_stop(server);
 }
 
+/* A call that waits for a connection behind others that hang has its time, too. */
+static void test_waiting_calls_end_in_time(void **state) {
+    enum { N = 3 * LIMIT_PEER_CONNECTIONS, TIMEOUT_MS = 2500 };
+    struct server *server = start(WEST, WEST_KEY, TLS1_3_VERSION);
+    struct peer_client *client = client_start(paths[CA], server->port);
+    static struct peer_call *calls[N];
+    static unsigned times[N];
+    unsigned before = waiter.n_done;
+    uint64_t begin_ms = world_mono_ms(world_system());
+
+    for (unsigned i = 0; i < N; i++) {
+        calls[i] = call_new("/slow", &times[i]);
+        calls[i]->timeout_ms = TIMEOUT_MS;
+        buf_append_str(&calls[i]->body, "wait");
+        assert_int_equal(peer_client_call(client, calls[i]), OK);
+    }
+    wait_for(before + N);
+    assert_in_range(world_mono_ms(world_system()) - begin_ms, 0, 2 * TIMEOUT_MS - 500);
+    peer_client_stop(client);
+    for (unsigned i = 0; i < N; i++) {
+        assert_int_equal(times[i], 1);
+        assert_int_equal(calls[i]->code, ERR_REGION_UNREACHABLE);
+        peer_call_free(calls[i]);
+    }
+    server_stop(server);
+}
+
 static void test_bounds(void **state) {
     struct peer_client *client = client_new(paths[CA], 1);
     static struct peer_call *calls[LIMIT_PEER_CALLS + 1];
@@ -518,6 +545,7 @@ int main(void) {
         cmocka_unit_test(test_refused_connection),
         cmocka_unit_test(test_many_at_once),
         cmocka_unit_test(test_stop_ends_every_call),
+        cmocka_unit_test(test_waiting_calls_end_in_time),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_forwards_leave_room),
         cmocka_unit_test(test_addresses),
