@@ -3,8 +3,9 @@
 #ifndef TESTS_UNIT_CLUSTER_COMMANDS_REGIONS_H
 #define TESTS_UNIT_CLUSTER_COMMANDS_REGIONS_H
 
-#define KIT_TWINS 1 /* three regions a test; cluster_commands_random.c compares twins of the same  \
-                     */
+#define KIT_TWINS                                                                                  \
+    1 /* three regions a test; cluster_commands_random.c compares twins of the same                \
+       */
 #include "tests/unit/cluster_commands.h"
 
 #include "model/replication_status.h"
