@@ -8,6 +8,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
 #include <netinet/tcp.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +92,10 @@ static void connection_rest(struct connection *connection) {
                                                               : timeouts->idle_ms);
 }
 
+static void load_drop(struct worker *worker) {
+    (void)atomic_fetch_sub_explicit(&worker->load, 1, memory_order_relaxed);
+}
+
 static void connection_continue(struct connection *connection) {
     if (!connection->continued) {
         connection->continued = true;
@@ -120,6 +125,7 @@ void connection_close(struct connection *connection) {
     LIST_REMOVE(connection, link);
     LIST_INSERT_HEAD(&worker->closed, connection, link);
     worker->n_connections[connection->listener_index]--;
+    load_drop(worker);
     worker_wake_sweep(worker);
 }
 
@@ -454,7 +460,11 @@ void connection_open(struct worker *worker, size_t listener_index, int fd,
 
     if (worker->n_connections[listener_index] >= listener->options.connections_max) {
         refuse_overload(worker, listener, fd);
+        load_drop(worker);
         return;
+    }
+    if (worker->draining) { /* it came from another worker too late */
+        goto fail;
     }
     connection = calloc(1, sizeof(*connection));
     if (connection == NULL) {
@@ -496,5 +506,6 @@ fail:
         http_parser_free(connection->parser);
         free(connection);
     }
+    load_drop(worker);
     (void)close(fd);
 }

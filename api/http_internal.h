@@ -44,10 +44,10 @@ struct http_server {
     size_t n_drained; /* workers without a connection */
 };
 
-/* One listening socket as seen by one worker. */
+/* One listening socket as seen by one worker. Whoever accepts a connection gives it to the worker
+ * that has the fewest. */
 struct acceptor {
     struct worker *worker;
-    struct listener *listener;
     size_t listener_index;
     int fd;
     struct event ready;
@@ -69,6 +69,7 @@ struct worker {
     struct acceptor *acceptors; /* owned */
     size_t n_acceptors;
     size_t n_connections[LISTENERS_MAX];
+    _Atomic size_t load; /* connections, with those on their way here; read by all workers */
     struct connection_list open;      /* by `link` */
     struct connection_list closed;    /* by `link`; freed by the sweep */
     struct connection_list continued; /* by `continue_link`; resumed by the sweep */
@@ -148,7 +149,7 @@ void worker_check_thread(const struct worker *worker);
 
 /* --- http_connection.c --- */
 
-/* Takes the socket. */
+/* Takes the socket, which is counted in the worker's load already. */
 void connection_open(struct worker *worker, size_t listener_index, int fd,
                      const struct sockaddr_storage *remote);
 /* Now; the memory goes with the sweep. No-op on a closed one. */

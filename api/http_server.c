@@ -118,9 +118,9 @@ static enum errc address_split(const char *address, char host[HOST_MAX + 1], con
 
 /* One socket for all workers, without SO_REUSEPORT. A socket for each worker would need that
  * option, and then a second process of the same user would share the port silently and take part of
- * the requests; besides, the kernel would deal connections to a worker that is busy, and those in a
- * worker's queue would be lost when it stops. The price, that idle workers wake together for a new
- * connection, is small: connections are long-lived and workers few. */
+ * the requests; besides, connections that wait in a stopping worker's queue would be lost. The
+ * price, that idle workers wake together for a new connection, is small: connections live long and
+ * workers are few. */
 static enum errc socket_listen(const struct addrinfo *info, unsigned port, int *ret_fd,
                                unsigned *ret_port) {
     struct sockaddr_storage bound;

@@ -5,13 +5,13 @@
 #include "base/world.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum {
-    /* Connections that one wake-up takes: a burst spreads over the workers that are awake, and a
-     * busy worker still keeps up. */
+    /* Connections that one wake-up takes, so that a burst does not hold up the others. */
     ACCEPT_BATCH = 8,
     ACCEPT_PAUSE_MS = 100,
 };
@@ -82,6 +82,60 @@ static void acceptor_failed(struct acceptor *acceptor, int error) {
     }
 }
 
+/* A new connection on its way to another worker. */
+struct arrival {
+    struct worker_task task;
+    struct worker *worker;
+    size_t listener_index;
+    int fd;
+    struct sockaddr_storage remote;
+};
+
+static void arrival_run(struct worker_task *task) {
+    struct arrival *arrival = CONTAINER_OF(task, struct arrival, task);
+    connection_open(arrival->worker, arrival->listener_index, arrival->fd, &arrival->remote);
+    free(arrival);
+}
+
+/* Connections live long, so that an uneven start would stay: which of the idle workers wins the
+ * race for a new connection is chance. In a tie it stays here. */
+static struct worker *least_loaded(struct worker *self) {
+    struct http_server *server = self->server;
+    struct worker *best = self;
+    size_t best_load = atomic_load_explicit(&self->load, memory_order_relaxed);
+
+    for (size_t i = 0; i < server->n_workers; i++) {
+        size_t load = atomic_load_explicit(&server->workers[i].load, memory_order_relaxed);
+        if (load < best_load) {
+            best = &server->workers[i];
+            best_load = load;
+        }
+    }
+    return best;
+}
+
+static void acceptor_take(const struct acceptor *acceptor, int fd,
+                          const struct sockaddr_storage *remote) {
+    struct worker *worker = least_loaded(acceptor->worker);
+    struct arrival *arrival = NULL;
+
+    if (worker != acceptor->worker) {
+        arrival = malloc(sizeof(*arrival));
+        worker = arrival != NULL ? worker : acceptor->worker;
+    }
+    (void)atomic_fetch_add_explicit(&worker->load, 1, memory_order_relaxed);
+    if (arrival == NULL) {
+        connection_open(worker, acceptor->listener_index, fd, remote);
+        return;
+    }
+    *arrival = (struct arrival){.task.run = arrival_run,
+                                .worker = worker,
+                                .listener_index = acceptor->listener_index,
+                                .fd = fd,
+                                .remote = *remote};
+    worker_post(worker, &arrival->task);
+}
+
 static void acceptor_on_ready(evutil_socket_t fd, short what, void *arg) {
     struct acceptor *acceptor = arg;
 
@@ -94,7 +148,7 @@ static void acceptor_on_ready(evutil_socket_t fd, short what, void *arg) {
             acceptor_failed(acceptor, errno);
             return;
         }
-        connection_open(acceptor->worker, acceptor->listener_index, accepted, &remote);
+        acceptor_take(acceptor, accepted, &remote);
     }
 }
 

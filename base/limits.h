@@ -78,7 +78,8 @@ enum {
     LIMIT_BATCH_BYTES = 1024 * 1024, /* soft: one item may be larger */
     LIMIT_BATCHES_IN_FLIGHT = 4,     /* per region */
     LIMIT_PEER_CALLS = 1024,         /* in flight or queued in one node */
-    LIMIT_PEER_CONNECTIONS = 64, /* to one region: below what its door accepts; more calls wait */
+    LIMIT_PEER_CONNECTIONS =
+        32, /* to one region: a burst of handshakes stays short; more calls wait */
     LIMIT_PEER_CONNECT_MS = 2000,
     LIMIT_PEER_CALL_MS = 20 * 1000,
     LIMIT_PEERS = 64,

@@ -140,9 +140,34 @@ static enum errc load(struct core *core, const struct core_persisted *p) {
     return rc;
 }
 
-static enum errc step_start(struct core *core, const struct core_persisted *p) {
+/* By the newest configuration in the log, committed or not: that is the one libraft will use. */
+static enum errc find_lone_voter(const struct core *core, bool *ret) {
+    struct core_bytes bytes = core->snapshot.configuration;
+    for (uint64_t index = core_log_last(&core->log); index >= core->log.first; index--) {
+        const struct core_entry *entry = core_log_get(&core->log, index);
+        if (entry->type == CORE_CHANGE) {
+            bytes = (struct core_bytes){entry->data, entry->len};
+            break;
+        }
+    }
+    if (bytes.len == 0) {
+        *ret = false; /* it waits to be joined */
+        return OK;
+    }
+    struct raft_configuration configuration;
+    enum errc rc = core_configuration_decode(bytes, &configuration);
+    if (rc == OK) {
+        *ret = core_configuration_is_lone_voter(&configuration, core->raft.id);
+        raft_configuration_close(&configuration);
+    }
+    return rc;
+}
+
+static enum errc step_start(struct core *core, const struct core_persisted *p, uint64_t term,
+                            uint64_t voted_for) {
     struct raft_event event = {.type = RAFT_START,
-                               .start = {.term = p->term > 0 ? p->term + 1 : 0,
+                               .start = {.term = term,
+                                         .voted_for = voted_for,
                                          .start_index = core->log.first,
                                          .n_entries = (unsigned)p->n_entries}};
     struct raft_snapshot_metadata metadata = {.index = p->snapshot.index,
@@ -184,12 +209,19 @@ enum errc core_start(struct core *core, uint64_t now_ms, const struct core_persi
     }
     core_begin(core, now_ms);
     enum errc rc = load(core, persisted);
-    if (rc == OK && persisted->term > 0) {
-        /* A node that comes back begins a term of its own. A lone voter would otherwise elect
-         * itself in the term of before the crash, while another node may hold entries of that term
-         * which were lost here: two contents under one index and term. */
-        rc = core_push(
-            core, &(struct core_effect){.kind = CORE_EFFECT_VOTE, .term = persisted->term + 1});
+    bool is_lone_voter = false;
+    if (rc == OK) {
+        rc = find_lone_voter(core, &is_lone_voter);
+    }
+    /* A node that comes back begins a term of its own. A lone voter would otherwise elect itself in
+     * the term of before the crash, while another node may hold entries of that term which were
+     * lost here: two contents under one index and term. And it does so without voting: its vote is
+     * its own here, or it could still give it to somebody else in that term. */
+    uint64_t term = persisted->term > 0 ? persisted->term + 1 : 0;
+    uint64_t voted_for = is_lone_voter ? core->raft.id : 0;
+    if (rc == OK && term > 0) {
+        rc = core_push(core, &(struct core_effect){
+                                 .kind = CORE_EFFECT_VOTE, .term = term, .voted_for = voted_for});
     }
     if (rc == OK && persisted->snapshot.index > 0) {
         rc = core_push(core, &(struct core_effect){.kind = CORE_EFFECT_CONFIGURATION,
@@ -197,10 +229,44 @@ enum errc core_start(struct core *core, uint64_t now_ms, const struct core_persi
                                                    .configuration = core->snapshot.configuration});
     }
     if (rc == OK) {
-        rc = step_start(core, persisted);
+        rc = step_start(core, persisted, term, voted_for);
     }
     core->is_started = rc == OK;
     return rc == OK ? core_end(core) : rc;
+}
+
+/* A lone voter that lost its leadership (a spare with a newer term answered it) is about to elect
+ * itself, and libraft lets it do so without a new term or a vote: in this term it may have voted
+ * for somebody else. */
+static enum errc begin_own_term(struct core *core) {
+    bool elects_itself = core->role == CORE_FOLLOWER && core_is_only_voter(core) &&
+                         core->persisted == core_log_last(&core->log) &&
+                         !core_is_installing(core) && raft_timeout(&core->raft) <= core->now_ms;
+    if (!elects_itself) {
+        return OK;
+    }
+    /* What libraft does itself in every other election. */
+    core->raft.current_term++;
+    core->raft.voted_for = core->raft.id;
+    return core_push(core, &(struct core_effect){.kind = CORE_EFFECT_VOTE,
+                                                 .term = core->raft.current_term,
+                                                 .voted_for = core->raft.voted_for});
+}
+
+/* A follower forgets a leader that is silent for an election timeout when it becomes a candidate.
+ * One that does not vote never does, and would refuse its vote (core_receive.c) to every candidate
+ * for the sake of a leader that is long gone. */
+static void forget_silent_leader(struct core *core) {
+    const struct raft_server *self =
+        core_configuration_find(&core->raft.configuration, core->raft.id);
+    bool votes = self != NULL && self->role == RAFT_VOTER;
+    if (core->role != CORE_FOLLOWER || votes || raft_timeout(&core->raft) > core->now_ms) {
+        return;
+    }
+    /* As libraft leaves it when a follower becomes something else. */
+    raft_free(core->raft.follower_state.current_leader.address);
+    core->raft.follower_state.current_leader.address = NULL;
+    core->raft.follower_state.current_leader.id = 0;
 }
 
 enum errc core_wake(struct core *core, uint64_t now_ms) {
@@ -213,7 +279,11 @@ enum errc core_wake(struct core *core, uint64_t now_ms) {
     }
     core->last_timeout_ms = core->now_ms;
     struct raft_event event = {.type = RAFT_TIMEOUT};
-    enum errc rc = core_step(core, &event);
+    forget_silent_leader(core);
+    enum errc rc = begin_own_term(core);
+    if (rc == OK) {
+        rc = core_step(core, &event);
+    }
     return rc == OK ? core_end(core) : rc;
 }
 
@@ -307,8 +377,5 @@ bool core_is_current_leader(const struct core *core) {
 }
 
 bool core_is_only_voter(const struct core *core) {
-    const struct raft_configuration *configuration = &core->raft.configuration;
-    const struct raft_server *self = core_configuration_find(configuration, core->raft.id);
-    return self != NULL && self->role == RAFT_VOTER &&
-           core_configuration_voters(configuration) == 1;
+    return core_configuration_is_lone_voter(&core->raft.configuration, core->raft.id);
 }

@@ -157,3 +157,9 @@ unsigned core_configuration_voters(const struct raft_configuration *configuratio
     }
     return voters;
 }
+
+bool core_configuration_is_lone_voter(const struct raft_configuration *configuration, uint64_t id) {
+    const struct raft_server *server = core_configuration_find(configuration, id);
+    return server != NULL && server->role == RAFT_VOTER &&
+           core_configuration_voters(configuration) == 1;
+}

@@ -31,6 +31,8 @@ MUSTCHECK enum errc core_configuration_to_buffer(const struct raft_configuration
 const struct raft_server *core_configuration_find(const struct raft_configuration *configuration,
                                                   uint64_t id);
 unsigned core_configuration_voters(const struct raft_configuration *configuration);
+/* `id` votes, and nobody else does. */
+bool core_configuration_is_lone_voter(const struct raft_configuration *configuration, uint64_t id);
 bool core_address_is_valid(const char *address);
 
 #endif

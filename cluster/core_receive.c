@@ -51,8 +51,10 @@ static bool is_untimely(struct core *core, const struct raft_message *raft) {
         is_current = raft->install_snapshot.term >= raft_current_term(&core->raft);
         return is_current && (core_is_installing(core) || core->prepared.index != 0);
     case RAFT_TIMEOUT_NOW:
-        /* A candidate must have no write in flight: libraft has no answer to one that completes. */
-        return core_is_installing(core) || core->persisted < core_log_last(&core->log);
+        /* A candidate must have no write in flight: libraft has no answer to one that completes.
+         * And a lone voter takes leadership from nobody. */
+        return core_is_installing(core) || core->persisted < core_log_last(&core->log) ||
+               core_is_only_voter(core);
     case RAFT_APPEND_ENTRIES:
     case RAFT_APPEND_ENTRIES_RESULT:
     case RAFT_REQUEST_VOTE:
@@ -65,6 +67,33 @@ static bool is_untimely(struct core *core, const struct raft_message *raft) {
 static enum errc receive_plain(struct core *core, struct raft_message *raft) {
     struct raft_event event = {.type = RAFT_RECEIVE, .receive.message = raft};
     return core_step(core, &event);
+}
+
+static struct raft_server *find_self(struct core *core) {
+    for (unsigned i = 0; i < core->raft.configuration.n; i++) {
+        if (core->raft.configuration.servers[i].id == core->raft.id) {
+            return &core->raft.configuration.servers[i];
+        }
+    }
+    return NULL;
+}
+
+/* Whether a vote counts is for the candidate's configuration to say: ours may lack the entry that
+ * makes us a voter, and without our vote nobody could ever lead and bring it. (One voter promotes a
+ * spare and crashes before the spare has heard: the new majority is both of them.) libraft refuses
+ * a member that does not vote by its own configuration, so for this one step it does. Each node
+ * still votes once a term, for a log at least as new as its own. */
+static enum errc receive_vote_request(struct core *core, struct raft_message *raft) {
+    struct raft_event event = {.type = RAFT_RECEIVE, .receive.message = raft};
+    struct raft_server *self = find_self(core);
+    if (self == NULL || self->role == RAFT_VOTER) {
+        return core_step(core, &event);
+    }
+    int role = self->role;
+    self->role = RAFT_VOTER;
+    enum errc rc = core_step_only(core, &event);
+    self->role = role; /* a vote leaves the configuration alone */
+    return rc == OK ? core_advance(core) : rc;
 }
 
 static enum errc receive_install(struct core *core, const struct core_message *message) {
@@ -173,8 +202,9 @@ static enum errc receive(struct core *core, struct core_message *message) {
         return receive_append(core, message);
     case RAFT_INSTALL_SNAPSHOT:
         return receive_install(core, message);
-    case RAFT_APPEND_ENTRIES_RESULT:
     case RAFT_REQUEST_VOTE:
+        return receive_vote_request(core, &message->raft);
+    case RAFT_APPEND_ENTRIES_RESULT:
     case RAFT_REQUEST_VOTE_RESULT:
     case RAFT_TIMEOUT_NOW:
         break;

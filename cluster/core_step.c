@@ -232,6 +232,7 @@ static void complete_message(const struct core *core, const struct raft_event *e
 static enum errc push_messages(struct core *core, const struct raft_event *event,
                                const struct raft_update *update) {
     const struct core_message_source source = {.current_term = raft_current_term(&core->raft),
+                                               .persisted = core->persisted,
                                                .log = &core->log,
                                                .snapshot = &core->snapshot};
     for (unsigned i = 0; i < update->messages.n; i++) {
@@ -338,31 +339,24 @@ static enum errc apply(struct core *core) {
     return core_push(core, &effect);
 }
 
-/* A leader shows that it still leads by an entry of its own term: what lies below is committed with
- * it, and reads may trust the state once it is applied. libraft appends one after an election, but
- * not when a lone voter leads from the start. */
-static enum errc open_term(struct core *core) {
-    uint64_t nothing = 0;
-    struct raft_entry entry = {.term = core->term,
-                               .type = RAFT_BARRIER,
-                               .buf = {.base = &nothing, .len = sizeof nothing},
-                               .batch = &nothing};
-    struct raft_event event = {.type = RAFT_SUBMIT, .submit = {.entries = &entry, .n = 1}};
-    if (core->role != CORE_LEADER || raft_transferee(&core->raft) != 0 ||
-        core_term_at(core, core_log_last(&core->log)) == core->term) {
+/* libraft leaves out the no-op of a new term when it knows of nothing uncommitted, and for a lone
+ * voter. But only a committed entry of its own term tells a leader that its state is current, and
+ * makes a change of the membership safe. */
+static enum errc ensure_barrier(struct core *core) {
+    static uint8_t zeros[8];
+    if (core->role != CORE_LEADER || core_term_at(core, core_log_last(&core->log)) == core->term ||
+        raft_transferee(&core->raft) != 0) {
         return OK;
     }
+    struct raft_entry entry = {.term = core->term,
+                               .type = RAFT_BARRIER,
+                               .buf = {.base = zeros, .len = sizeof zeros},
+                               .batch = zeros};
+    struct raft_event event = {.type = RAFT_SUBMIT, .submit = {.entries = &entry, .n = 1}};
     return core_step_only(core, &event);
 }
 
-enum errc core_step(struct core *core, struct raft_event *event) {
-    enum errc rc = core_step_only(core, event);
-    if (rc == OK) {
-        rc = open_term(core);
-    }
-    if (rc != OK) {
-        return rc;
-    }
+enum errc core_advance(struct core *core) {
     /* libraft's commit index may step back (a new leader that knows less); what was committed stays
      * committed. */
     uint64_t commit = raft_commit_index(&core->raft);
@@ -372,11 +366,19 @@ enum errc core_step(struct core *core, struct raft_event *event) {
     if (core_is_installing(core)) {
         return OK; /* the log in memory is gone, the one on disk about to be */
     }
-    rc = feed_configurations(core);
+    enum errc rc = feed_configurations(core);
     if (rc == OK) {
         rc = apply(core);
     }
+    if (rc == OK) {
+        rc = ensure_barrier(core);
+    }
     return rc == OK ? core_promotion_advance(core) : rc;
+}
+
+enum errc core_step(struct core *core, struct raft_event *event) {
+    enum errc rc = core_step_only(core, event);
+    return rc == OK ? core_advance(core) : rc;
 }
 
 void core_begin(struct core *core, uint64_t now_ms) {

@@ -142,8 +142,8 @@ static bool upsert_alloc(struct upsert *upsert, size_t n_versions) {
            upsert->wire_version_ptrs && upsert->wire_values && upsert->wire_value_ptrs;
 }
 
-/* Records and sealed values, as of the view. *ret_is_due is false when the entry has no link (any
- * more): nothing to send. */
+/* Secret and link as of the view. *ret_is_due is false when the entry has no link (any more):
+ * nothing to send. */
 static enum errc upsert_load(const struct builder *builder, const struct outgoing_item *item,
                              struct upsert *upsert, bool *ret_is_due) {
     const struct view *view = builder->request->view;
@@ -154,25 +154,31 @@ static enum errc upsert_load(const struct builder *builder, const struct outgoin
         code =
             view_link(view, item->key.account, item->key.name, builder->request->to, &upsert->link);
     }
-    if (code != OK) {
-        return code;
+    if (code == OK) {
+        *ret_is_due = secret != NULL && upsert->link != NULL &&
+                      upsert->link->generation == item->generation && secret->suffix != NULL &&
+                      strcmp(secret->suffix, item->key.suffix) == 0;
     }
-    *ret_is_due = secret != NULL && upsert->link != NULL &&
-                  upsert->link->generation == item->generation && secret->suffix != NULL &&
-                  strcmp(secret->suffix, item->key.suffix) == 0;
-    if (!*ret_is_due) {
-        return OK;
-    }
+    return code;
+}
+
+/* The sealed values that the replica lacks. */
+static enum errc upsert_load_values(const struct builder *builder, const struct outgoing_item *item,
+                                    struct upsert *upsert) {
+    const Redoubt__Secret *secret = upsert->secret;
+
     if (!upsert_alloc(upsert, secret->n_versions)) {
         return ERR_NO_MEMORY;
     }
     for (size_t i = 0; i < secret->n_versions; i++) {
         const Redoubt__Version *version = secret->versions[i];
         Redoubt__Sealed *sealed = NULL;
+        enum errc code;
         if (!version->has_kind || version->revision <= upsert->link->acked_revision) {
             continue;
         }
-        code = view_value(view, item->key.account, item->key.name, version->id, &sealed);
+        code = view_value(builder->request->view, item->key.account, item->key.name, version->id,
+                          &sealed);
         if (code != OK) {
             return code;
         }
@@ -246,10 +252,12 @@ static enum errc upsert_open(const struct builder *builder, const struct outgoin
 static enum errc add_loaded_upsert(struct builder *builder, struct outgoing_item *item,
                                    struct upsert *upsert, bool *ret_is_full, struct err *err) {
     Redoubt__WireItem wire;
-    enum errc code;
+    enum errc code = upsert_load_values(builder, item, upsert);
     size_t bound;
 
-    item->revision = upsert->secret->revision;
+    if (code != OK) {
+        return code;
+    }
     wire_item_init(&wire, item);
     wire.has_revision = true;
     wire.revision = item->revision;
@@ -293,15 +301,15 @@ static enum errc add_upsert(struct builder *builder, struct outgoing_item *item,
                             struct err *err) {
     struct upsert upsert = {0};
     bool is_due = false;
-    enum errc code;
+    enum errc code = upsert_load(builder, item, &upsert, &is_due);
 
-    if (!builder->request->to_is_known) {
-        builder_decide(builder, item, REDOUBT__VERDICT__VERDICT_UNKNOWN_REGION);
-        return OK;
-    }
-    code = upsert_load(builder, item, &upsert, &is_due);
     if (code == OK && is_due) {
-        code = add_loaded_upsert(builder, item, &upsert, ret_is_full, err);
+        item->revision = upsert.secret->revision;
+        if (builder->request->to_is_known) {
+            code = add_loaded_upsert(builder, item, &upsert, ret_is_full, err);
+        } else {
+            builder_decide(builder, item, REDOUBT__VERDICT__VERDICT_UNKNOWN_REGION);
+        }
     }
     upsert_fini(&upsert);
     return code;
@@ -434,8 +442,8 @@ void outgoing_fini(struct outgoing *outgoing) {
 /* ---- The answer ---- */
 
 static bool verdict_is_known(const Redoubt__ItemVerdict *verdict) {
-    return verdict->has_verdict &&
-           protobuf_c_enum_descriptor_get_value(&redoubt__verdict__descriptor, verdict->verdict);
+    return verdict->has_verdict && protobuf_c_enum_descriptor_get_value(
+                                       &redoubt__verdict__descriptor, (int)verdict->verdict);
 }
 
 enum errc outgoing_take_answer(struct outgoing_list *list, const char *to, const uint8_t *data,

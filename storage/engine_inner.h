@@ -14,7 +14,8 @@
 
 enum family { FAMILY_DEFAULT, FAMILY_LOG, FAMILY_META, FAMILY_STATE, FAMILY_COUNT };
 
-/* The stretch of stored log entries. Only the log writer's thread touches it after opening. */
+/* The stretch of log entries once every batch that was built is committed. It belongs to the thread
+ * that builds the batches. */
 struct log_span {
     bool is_empty;
     uint64_t first;

@@ -21,8 +21,7 @@ enum { STALE_SINGLY_MAX = 64 };
 struct log_batch {
     struct engine *engine;
     rocksdb_writebatch_t *batch;
-    struct log_span log; /* as it will be after the commit */
-    bool failed;         /* something did not fit: the commit says so */
+    bool failed; /* something did not fit: the commit says so */
 };
 
 struct log_batch *log_batch_new(struct engine *engine) {
@@ -33,22 +32,7 @@ struct log_batch *log_batch_new(struct engine *engine) {
     }
     batch->engine = engine;
     batch->batch = rocksdb_writebatch_create();
-    batch->log = engine->log;
     return batch;
-}
-
-void log_batch_free(struct log_batch *batch) {
-    if (batch == NULL) {
-        return;
-    }
-    rocksdb_writebatch_destroy(batch->batch);
-    free(batch);
-}
-
-static void log_batch_start(struct log_batch *batch) {
-    if (rocksdb_writebatch_count(batch->batch) == 0) {
-        batch->log = batch->engine->log; /* another batch may have been committed meanwhile */
-    }
 }
 
 static void log_batch_put_meta(struct log_batch *batch, const char *key, const uint8_t *value,
@@ -60,7 +44,6 @@ static void log_batch_put_meta(struct log_batch *batch, const char *key, const u
 void log_batch_vote(struct log_batch *batch, uint64_t term, uint64_t voted_for) {
     uint8_t value[LOG_VOTE_SIZE];
 
-    log_batch_start(batch);
     log_vote_encode(term, voted_for, value);
     log_batch_put_meta(batch, vote_key, value, sizeof(value));
 }
@@ -101,11 +84,10 @@ static void log_batch_put_entry(struct log_batch *batch, uint64_t index,
 
 void log_batch_append(struct log_batch *batch, uint64_t first, const struct log_entry *entries,
                       size_t n) {
-    struct log_span *log = &batch->log;
+    struct log_span *log = &batch->engine->log;
     uint64_t end = first + n; /* behind the last new entry */
 
     CHECK(first > 0);
-    log_batch_start(batch);
     /* A gap would be found at the next start only, as corruption: it is a bug of ours now. */
     CHECK(log->is_empty || first <= log->last + 1);
     if (!log->is_empty && log->last >= end) {
@@ -123,10 +105,9 @@ void log_batch_append(struct log_batch *batch, uint64_t first, const struct log_
 
 void log_batch_snapshot(struct log_batch *batch, const struct log_snapshot *snapshot,
                         uint64_t keep_from) {
-    struct log_span *log = &batch->log;
+    struct log_span *log = &batch->engine->log;
     struct buf value;
 
-    log_batch_start(batch);
     buf_init(&value, 2U * LIMIT_SNAPSHOT_META + 64);
     log_snapshot_encode(&value, snapshot);
     batch->failed = batch->failed || value.failed;
@@ -176,7 +157,6 @@ enum errc log_batch_commit(struct log_batch *batch, struct err *err) {
         return code;
     }
     engine->commits++;
-    engine->log = batch->log;
     rocksdb_writebatch_clear(batch->batch);
     return OK;
 }
@@ -243,6 +223,21 @@ static enum errc log_find_span(struct engine *engine, struct err *err) {
         engine->log = span;
     }
     return code;
+}
+
+void log_batch_free(struct log_batch *batch) {
+    struct err err;
+
+    if (batch == NULL) {
+        return;
+    }
+    /* What is dropped did not happen: the log is again what the database says. Should it not say,
+     * the process is on its way out with an error already. */
+    if (rocksdb_writebatch_count(batch->batch) > 0) {
+        (void)!log_find_span(batch->engine, &err);
+    }
+    rocksdb_writebatch_destroy(batch->batch);
+    free(batch);
 }
 
 enum errc log_store_open(struct engine *engine, struct err *err) {

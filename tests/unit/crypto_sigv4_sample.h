@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/world.h"
 #include "crypto/digest.h"
 #include "crypto/sigv4.h"
 #include "crypto/sigv4_canonical.h"
@@ -17,6 +18,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +53,22 @@ static const char MISMATCH[] =
 #define SIGNATURE     "072f43d5f6c83b680791db6c861b78a796e06c296363d05c3df204efd9c3b32a"
 #define NAMES         "SignedHeaders=content-type;host;x-amz-date;x-amz-target"
 #define AUTHORIZATION SIGV4_ALGORITHM " " CREDENTIAL ", " NAMES ", Signature=" SIGNATURE
+
+/* Numbers that a seed replays (xorshift). */
+static uint64_t draws;
+
+static inline uint64_t draw(void) {
+    draws ^= draws << 13;
+    draws ^= draws >> 7;
+    draws ^= draws << 17;
+    return draws;
+}
+
+static inline void seed_draws(void) {
+    world_random(world_system(), &draws, sizeof(draws));
+    draws |= 1;
+    print_message("seed %" PRIu64 "\n", draws);
+}
 
 static inline int64_t now_ms(void) {
     int64_t ms;

@@ -525,9 +525,38 @@ static void test_witness_file(void **state) {
     log_image_free(load());
 }
 
+/* The log writer commits one batch while the next is built. */
+static void test_batches_overlap(void **state) {
+    struct log_batch *one = log_batch_new(engine);
+    struct log_batch *two = log_batch_new(engine);
+    struct log_batch *dropped = log_batch_new(engine);
+    struct log_image *image;
+    struct err err;
+
+    log_batch_append(one, 1, make(1, 3, 1), 3);
+    log_batch_append(two, 4, make(4, 3, 1), 3);
+    log_batch_append(two, 6, make(6, 1, 2), 1); /* replaces what the same batch stored */
+    assert_int_equal(log_batch_commit(one, &err), OK);
+    log_batch_append(two, 7, make(7, 2, 2), 2);
+    assert_int_equal(log_batch_commit(two, &err), OK);
+    log_batch_append(dropped, 9, make(9, 5, 2), 5);
+    log_batch_free(dropped);
+    append(9, 1, 3); /* no gap, nothing left of what was dropped */
+    log_batch_free(one);
+    log_batch_free(two);
+    image = load();
+    assert_int_equal(image->first_index, 1);
+    assert_int_equal(image->n_entries, 9);
+    assert_int_equal(image->entries[4].term, 1);
+    assert_int_equal(image->entries[5].term, 2);
+    assert_int_equal(image->entries[8].term, 3);
+    log_image_free(image);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_batches_overlap, setup, teardown),
         cmocka_unit_test_setup_teardown(test_append_and_reopen, setup, teardown),
         cmocka_unit_test_setup_teardown(test_uncommitted_is_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_truncate_and_replace, setup, teardown),
