@@ -614,7 +614,8 @@ static void tick(void *arg, unsigned *ret_wait_ms) {
         return;
     }
     node = shipper_node(shipper);
-    is_leader = node != NULL && node_is_leader(node);
+    /* Without keys nothing can be opened. */
+    is_leader = node != NULL && shipper->options.keyring != NULL && node_is_leader(node);
     now_ms = world_mono_ms(shipper->options.world);
     shipper->wait_ms = is_leader ? LIMIT_SHIP_SWEEP_MS : FOLLOWER_MS;
     take_recorded(shipper);
