@@ -253,6 +253,22 @@ static enum errc begin_own_term(struct core *core) {
                                                  .voted_for = core->raft.voted_for});
 }
 
+/* A follower forgets a leader that is silent for an election timeout when it becomes a candidate.
+ * One that does not vote never does, and would refuse its vote (core_receive.c) to every candidate
+ * for the sake of a leader that is long gone. */
+static void forget_silent_leader(struct core *core) {
+    const struct raft_server *self =
+        core_configuration_find(&core->raft.configuration, core->raft.id);
+    bool votes = self != NULL && self->role == RAFT_VOTER;
+    if (core->role != CORE_FOLLOWER || votes || raft_timeout(&core->raft) > core->now_ms) {
+        return;
+    }
+    /* As libraft leaves it when a follower becomes something else. */
+    raft_free(core->raft.follower_state.current_leader.address);
+    core->raft.follower_state.current_leader.address = NULL;
+    core->raft.follower_state.current_leader.id = 0;
+}
+
 enum errc core_wake(struct core *core, uint64_t now_ms) {
     CHECK(core->is_started);
     core_begin(core, now_ms);
@@ -263,6 +279,7 @@ enum errc core_wake(struct core *core, uint64_t now_ms) {
     }
     core->last_timeout_ms = core->now_ms;
     struct raft_event event = {.type = RAFT_TIMEOUT};
+    forget_silent_leader(core);
     enum errc rc = begin_own_term(core);
     if (rc == OK) {
         rc = core_step(core, &event);

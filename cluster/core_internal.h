@@ -76,11 +76,13 @@ void core_begin(struct core *core, uint64_t now_ms);
 MUSTCHECK enum errc core_end(struct core *core);
 
 /* Step libraft with one event, queue the effects of its answer in the order that keeps promises,
- * then advance: feed configurations back, apply, promote. Refusals of libraft come back as
- * ERR_NOT_LEADER, ERR_BUSY, ERR_INVALID_PARAMETER; anything else is fatal. */
+ * then advance. Refusals of libraft come back as ERR_NOT_LEADER, ERR_BUSY, ERR_INVALID_PARAMETER;
+ * anything else is fatal. */
 MUSTCHECK enum errc core_step(struct core *core, struct raft_event *event);
-/* The same without advancing: for those steps that advancing itself takes. */
+/* The first half of it. */
 MUSTCHECK enum errc core_step_only(struct core *core, struct raft_event *event);
+/* The second half: feed configurations back, apply, open a term, promote. */
+MUSTCHECK enum errc core_advance(struct core *core);
 MUSTCHECK enum errc core_push(struct core *core, const struct core_effect *effect);
 
 MUSTCHECK enum errc core_writes_push(struct core_writes *writes, uint64_t last, uint64_t *ret_id);

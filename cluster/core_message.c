@@ -268,15 +268,20 @@ static void encode_vote_result(struct buf *out, const struct raft_request_vote_r
 }
 
 /* How many of the entries that libraft wants to send go into this message. It counts entries, not
- * bytes; a follower that misses the rest refuses what comes behind it, and is sent it again. */
-static unsigned count_fitting(const struct raft_append_entries *append, const struct core_log *log,
-                              size_t *ret_bytes) {
+ * bytes. And a configuration leaves only when it is on our own disk: if we crashed and lost it, a
+ * voter that holds it might be the one that it takes the vote from; of two voters, the one would
+ * then need the vote of the other, whose log is newer and who does not run. A follower that misses
+ * the rest refuses what comes behind it, and is sent it again. */
+static unsigned count_fitting(const struct raft_append_entries *append,
+                              const struct core_message_source *source, size_t *ret_bytes) {
     size_t bytes = 0;
     unsigned n = 0;
     for (; n < append->n_entries; n++) {
-        const struct core_entry *entry = core_log_get(log, append->prev_log_index + 1 + n);
+        uint64_t index = append->prev_log_index + 1 + n;
+        const struct core_entry *entry = core_log_get(source->log, index);
         CHECK(entry != NULL);
-        if (n > 0 && bytes + ENTRY + entry->len > LIMIT_APPEND_BYTES) {
+        if ((n > 0 && bytes + ENTRY + entry->len > LIMIT_APPEND_BYTES) ||
+            (entry->type == CORE_CHANGE && index > source->persisted)) {
             break;
         }
         bytes += ENTRY + entry->len;
@@ -286,9 +291,9 @@ static unsigned count_fitting(const struct raft_append_entries *append, const st
 }
 
 static void encode_append(struct buf *out, const struct raft_append_entries *append,
-                          const struct core_log *log) {
+                          const struct core_message_source *source) {
     size_t bytes = 0;
-    unsigned n = count_fitting(append, log, &bytes);
+    unsigned n = count_fitting(append, source, &bytes);
     if (buf_reserve(out, HEADER + APPEND + bytes) == NULL) {
         return; /* and the buffer says so */
     }
@@ -299,7 +304,7 @@ static void encode_append(struct buf *out, const struct raft_append_entries *app
     buf_append_le64(out, append->leader_commit);
     buf_append_le32(out, n);
     for (unsigned i = 0; i < n; i++) {
-        const struct core_entry *entry = core_log_get(log, append->prev_log_index + 1 + i);
+        const struct core_entry *entry = core_log_get(source->log, append->prev_log_index + 1 + i);
         buf_append_le64(out, entry->term);
         buf_append_u8(out, (uint8_t)entry->type);
         buf_append_le32(out, (uint32_t)entry->len);
@@ -353,7 +358,7 @@ enum errc core_message_encode(const struct raft_message *message,
         encode_vote_result(&out, &message->request_vote_result, source->current_term);
         break;
     case RAFT_APPEND_ENTRIES:
-        encode_append(&out, &message->append_entries, source->log);
+        encode_append(&out, &message->append_entries, source);
         break;
     case RAFT_APPEND_ENTRIES_RESULT:
         encode_append_result(&out, &message->append_entries_result);

@@ -43,6 +43,7 @@ struct core_message {
 /* What an outgoing message takes from the sender besides libraft's own fields. */
 struct core_message_source {
     uint64_t current_term;
+    uint64_t persisted; /* index up to which our log is on our disk */
     const struct core_log *log;
     const struct core_snapshot *snapshot;
 };

@@ -69,6 +69,33 @@ static enum errc receive_plain(struct core *core, struct raft_message *raft) {
     return core_step(core, &event);
 }
 
+static struct raft_server *find_self(struct core *core) {
+    for (unsigned i = 0; i < core->raft.configuration.n; i++) {
+        if (core->raft.configuration.servers[i].id == core->raft.id) {
+            return &core->raft.configuration.servers[i];
+        }
+    }
+    return NULL;
+}
+
+/* Whether a vote counts is for the candidate's configuration to say: ours may lack the entry that
+ * makes us a voter, and without our vote nobody could ever lead and bring it. (One voter promotes a
+ * spare and crashes before the spare has heard: the new majority is both of them.) libraft refuses
+ * a member that does not vote by its own configuration, so for this one step it does. Each node
+ * still votes once a term, for a log at least as new as its own. */
+static enum errc receive_vote_request(struct core *core, struct raft_message *raft) {
+    struct raft_event event = {.type = RAFT_RECEIVE, .receive.message = raft};
+    struct raft_server *self = find_self(core);
+    if (self == NULL || self->role == RAFT_VOTER) {
+        return core_step(core, &event);
+    }
+    int role = self->role;
+    self->role = RAFT_VOTER;
+    enum errc rc = core_step_only(core, &event);
+    self->role = role; /* a vote leaves the configuration alone */
+    return rc == OK ? core_advance(core) : rc;
+}
+
 static enum errc receive_install(struct core *core, const struct core_message *message) {
     struct raft_message raft = message->raft;
     struct raft_install_snapshot *install = &raft.install_snapshot;
@@ -175,8 +202,9 @@ static enum errc receive(struct core *core, struct core_message *message) {
         return receive_append(core, message);
     case RAFT_INSTALL_SNAPSHOT:
         return receive_install(core, message);
-    case RAFT_APPEND_ENTRIES_RESULT:
     case RAFT_REQUEST_VOTE:
+        return receive_vote_request(core, &message->raft);
+    case RAFT_APPEND_ENTRIES_RESULT:
     case RAFT_REQUEST_VOTE_RESULT:
     case RAFT_TIMEOUT_NOW:
         break;

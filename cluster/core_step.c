@@ -232,6 +232,7 @@ static void complete_message(const struct core *core, const struct raft_event *e
 static enum errc push_messages(struct core *core, const struct raft_event *event,
                                const struct raft_update *update) {
     const struct core_message_source source = {.current_term = raft_current_term(&core->raft),
+                                               .persisted = core->persisted,
                                                .log = &core->log,
                                                .snapshot = &core->snapshot};
     for (unsigned i = 0; i < update->messages.n; i++) {
@@ -355,11 +356,7 @@ static enum errc ensure_barrier(struct core *core) {
     return core_step_only(core, &event);
 }
 
-enum errc core_step(struct core *core, struct raft_event *event) {
-    enum errc rc = core_step_only(core, event);
-    if (rc != OK) {
-        return rc;
-    }
+enum errc core_advance(struct core *core) {
     /* libraft's commit index may step back (a new leader that knows less); what was committed stays
      * committed. */
     uint64_t commit = raft_commit_index(&core->raft);
@@ -369,7 +366,7 @@ enum errc core_step(struct core *core, struct raft_event *event) {
     if (core_is_installing(core)) {
         return OK; /* the log in memory is gone, the one on disk about to be */
     }
-    rc = feed_configurations(core);
+    enum errc rc = feed_configurations(core);
     if (rc == OK) {
         rc = apply(core);
     }
@@ -377,6 +374,11 @@ enum errc core_step(struct core *core, struct raft_event *event) {
         rc = ensure_barrier(core);
     }
     return rc == OK ? core_promotion_advance(core) : rc;
+}
+
+enum errc core_step(struct core *core, struct raft_event *event) {
+    enum errc rc = core_step_only(core, event);
+    return rc == OK ? core_advance(core) : rc;
 }
 
 void core_begin(struct core *core, uint64_t now_ms) {

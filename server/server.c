@@ -199,14 +199,17 @@ static enum errc start(struct parts *parts, const struct config *config, struct 
 }
 
 /* The reverse; takes a house that was built half. Clients are answered before what answers them
- * goes away. */
+ * goes away, and the workers stay until the last one that may still post to them is gone. */
 static void stop(struct parts *parts) {
     if (parts->http != NULL) {
-        http_server_stop(parts->http, SERVER_GRACE_MS);
+        http_server_drain(parts->http, SERVER_GRACE_MS);
     }
     peer_client_stop(parts->peers);
     node_stop(parts->node);
     shipper_free(parts->shipper);
+    if (parts->http != NULL) {
+        http_server_stop(parts->http, 0);
+    }
     engine_close(parts->engine);
     tls_context_free(parts->peer_tls);
     tls_context_free(parts->api_tls);

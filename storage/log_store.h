@@ -28,10 +28,10 @@ struct log_snapshot {
     size_t manifest_len;
 };
 
-/* A batch of changes that becomes durable at once. Batches may overlap in time: one is built while the
- * one before is committed by another thread. They are built by one thread, one after another, and
- * committed in the order in which they were built; one with content is dropped only when no later one
- * has any. */
+/* A batch of changes that becomes durable at once. Batches may overlap in time: one is built while
+ * the one before is committed by another thread. They are built by one thread, one after another,
+ * and committed in the order in which they were built; one with content is dropped only when no
+ * later one has any. */
 struct log_batch;
 struct log_batch *log_batch_new(struct engine *engine);
 void log_batch_free(struct log_batch *batch);

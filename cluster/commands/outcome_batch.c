@@ -74,13 +74,22 @@ static void set_failure_message(const struct outcome *outcome, Redoubt__Verdict 
     text_set(&outcome->link->failure_message, text);
 }
 
+/* Nothing is due and the replica has acknowledged what was sent: the verdict is of an older try. */
+static bool outcome_is_settled(const struct outcome *outcome) {
+    const Redoubt__OutcomeItem *item = outcome->item;
+    AUTO(outbox_release)
+    Redoubt__Outbox *entry =
+        state_outbox(outcome->txn, outcome->region, item->account, outcome->secret);
+
+    return entry == NULL && outcome->link->acked_revision >= item->sent_revision;
+}
+
 static void record_failure(const struct outcome *outcome, Redoubt__Verdict verdict) {
     const Redoubt__OutcomeItem *item = outcome->item;
     Redoubt__Link *link = outcome->link;
 
-    if (outcome->secret->revision > item->sent_revision ||
-        (link->acked_revision > 0 && link->acked_revision >= item->sent_revision)) {
-        return; /* of an older state, or of an older try than one that went well */
+    if (outcome->secret->revision > item->sent_revision || outcome_is_settled(outcome)) {
+        return;
     }
     /* STALE is what the replica says of a state that it has; as a failure it is a refusal. */
     link->has_failure = true;

@@ -274,6 +274,11 @@ static void effect_send(struct sim_group *group, struct sim_node *node,
 }
 
 static void execute_effects(struct sim_group *group, struct sim_node *node) {
+    uint64_t commit = core_commit_index(node->core);
+    if (commit < node->commit_seen) {
+        sim_fail("the commit index of node %u steps back to %" PRIu64, node->id, commit);
+    }
+    node->commit_seen = commit;
     const struct core_effect *effect = NULL;
     while ((effect = core_next_effect(node->core)) != NULL) {
         switch (effect->kind) {
@@ -338,6 +343,7 @@ void sim_node_start(struct sim_group *group, struct sim_node *node) {
     (void)snprintf(address, sizeof address, "n%u", node->id);
     node->is_up = true;
     node->epoch++;
+    node->commit_seen = 0;
     node->role = CORE_FOLLOWER;
     node->core = core_new(
         &(struct core_options){.id = node->id,
@@ -545,7 +551,7 @@ static void write_first_entry(struct sim_node *node, const uint8_t *configuratio
 }
 
 void sim_group_init(struct sim_group *group, uint64_t seed, unsigned voters) {
-    *group = (struct sim_group){.seed = seed, .now_ms = 1000, .loss_percent = 3};
+    *group = (struct sim_group){.seed = seed, .now_ms = 1000, .loss_percent = 3, .voters = voters};
     sim_random_init(&group->random, seed);
     sim_queue_init(&group->queue);
     sim_check_init(&group->check);

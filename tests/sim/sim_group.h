@@ -74,6 +74,7 @@ struct sim_node {
     uint64_t woken_ms;
     uint64_t paused_until_ms;
     uint64_t slow_until_ms;          /* its disk */
+    uint64_t commit_seen;            /* in this life */
     bool is_cut_from[SIM_NODES + 1]; /* what this node sends there is lost */
 };
 
@@ -93,6 +94,7 @@ struct sim_group {
     uint64_t next_command;
     unsigned loss_percent;
     unsigned max_inflight;
+    unsigned voters; /* at the start; the group never has fewer */
     struct sim_counts counts;
 };
 

@@ -59,7 +59,7 @@ static int teardown(void **state) {
  * `bytes`. */
 static size_t round_trip(const struct raft_message *message, uint64_t term,
                          uint8_t bytes[BYTES_MAX], struct core_message *ret) {
-    const struct core_message_source source = {term, &fix.log, &fix.snapshot};
+    const struct core_message_source source = {term, 13, &fix.log, &fix.snapshot};
     uint8_t *encoded = NULL;
     size_t len = 0;
     assert_int_equal(core_message_encode(message, &source, &encoded, &len), OK);
@@ -218,7 +218,7 @@ static void test_large_entries_are_sent_in_parts(void **state) {
                                                           .prev_log_index = i,
                                                           .prev_log_term = i > 0 ? 1 : 0,
                                                           .n_entries = 4 - i}};
-        const struct core_message_source source = {1, &log, &fix.snapshot};
+        const struct core_message_source source = {1, 4, &log, &fix.snapshot};
         uint8_t *bytes = NULL;
         size_t len = 0;
         struct core_message got;
@@ -229,6 +229,20 @@ static void test_large_entries_are_sent_in_parts(void **state) {
     }
     core_log_fini(&log);
     free(data);
+}
+
+/* A configuration that we might still lose stays here, and what is behind it. */
+static void test_configurations_leave_when_written(void **state) {
+    for (uint64_t persisted = 9; persisted <= 12; persisted++) {
+        const struct core_message_source source = {7, persisted, &fix.log, &fix.snapshot};
+        uint8_t *bytes = NULL;
+        size_t len = 0;
+        struct core_message got;
+        assert_int_equal(core_message_encode(&append, &source, &bytes, &len), OK);
+        assert_int_equal(core_message_decode((struct core_bytes){bytes, len}, PEER, &got), OK);
+        assert_int_equal(got.raft.append_entries.n_entries, persisted < 12 ? 2 : 4);
+        wipe_free(bytes);
+    }
 }
 
 static void test_no_part_of_a_message_is_one(void **state) {
@@ -374,6 +388,7 @@ int main(void) {
         cmocka_unit_test(test_snapshot_comes_back),
         cmocka_unit_test(test_refused_pre_vote_carries_the_newer_term),
         cmocka_unit_test(test_large_entries_are_sent_in_parts),
+        cmocka_unit_test(test_configurations_leave_when_written),
         cmocka_unit_test(test_no_part_of_a_message_is_one),
         cmocka_unit_test(test_wrong_fields_are_refused),
         cmocka_unit_test(test_configurations),
