@@ -483,9 +483,9 @@ struct shape_list op_link_results_out(struct op_context *context, const Redoubt_
     return (struct shape_list){.present = true, .items = out, .n = result->n_links};
 }
 
-enum errc op_links_reply(struct op_context *context, const void *in, const Redoubt__Result *result,
-                         void *out_any) {
-    struct op_links_out *out = out_any;
+enum errc op_replication_reply(struct op_context *context, const void *in,
+                               const Redoubt__Result *result, void *out_any) {
+    struct op_replication_out *out = out_any;
 
     out->arn = op_arn(context, result->name, result->suffix);
     out->replication = op_link_results_out(context, result);

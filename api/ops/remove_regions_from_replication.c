@@ -76,9 +76,9 @@ const struct op op_remove_regions_from_replication = {
     .class = OP_WRITE,
     .resource = RESOURCE_SECRET,
     .in = &remove_regions_from_replication_in_shape,
-    .out = &op_links_out_shape,
+    .out = &op_replication_out_shape,
     .errors = ERRS(ERR_RESOURCE_NOT_FOUND, ERR_INVALID_REQUEST, ERR_INVALID_PARAMETER,
                    ERR_INTERNAL_SERVICE),
     .prepare = prepare,
-    .reply = op_links_reply,
+    .reply = op_replication_reply,
 };

@@ -48,9 +48,9 @@ const struct op op_replicate_secret_to_regions = {
     .class = OP_WRITE,
     .resource = RESOURCE_SECRET,
     .in = &replicate_secret_to_regions_in_shape,
-    .out = &op_links_out_shape,
+    .out = &op_replication_out_shape,
     .errors = ERRS(ERR_RESOURCE_NOT_FOUND, ERR_INVALID_REQUEST, ERR_INVALID_PARAMETER,
                    ERR_INTERNAL_SERVICE),
     .prepare = prepare,
-    .reply = op_links_reply,
+    .reply = op_replication_reply,
 };
