@@ -358,6 +358,8 @@ static enum errc builder_begin_body(struct builder *builder) {
     memcpy(to, request->to, strlen(request->to) + 1);
     head.from_region = from;
     head.to_region = to;
+    head.has_level = true;
+    head.level = WIRE_LEVEL;
     size = redoubt__wire_batch__get_packed_size(&head);
     at = buf_reserve(&builder->out.body, size);
     if (at == NULL) {

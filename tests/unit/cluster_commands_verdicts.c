@@ -345,6 +345,19 @@ static void test_refused_items(void **state) {
     shipment.batch->items[0]->revision = UINT64_MAX;
     assert_int_equal(redeliver(&r->west, &shipment), V(REFUSED));
     shipment_free(&shipment);
+
+    put(&r->east, "t2", "v2");
+    shipment = ship(&r->east, WEST);
+    assert_int_equal(shipment.batch->items[0]->n_values, 2);
+    free(shipment.batch->items[0]->values[1]->version_id);
+    shipment.batch->items[0]->values[1]->version_id = strdup("t1"); /* twice */
+    assert_int_equal(redeliver(&r->west, &shipment), V(REFUSED));
+    shipment_free(&shipment);
+
+    shipment = ship(&r->east, WEST);
+    shipment.batch->items[0]->secret->versions[0]->revision = 0;
+    assert_int_equal(redeliver(&r->west, &shipment), V(REFUSED));
+    shipment_free(&shipment);
     assert_int_equal(machine_hash(&r->west), hash);
 
     /* A batch that names this very region, or none, is no batch. */
