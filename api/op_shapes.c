@@ -30,3 +30,10 @@ static const struct field op_replication_status_fields[] = {OP_REPLICATION_STATU
 const struct shape op_replication_status_shape = {
     "ReplicationStatusType", sizeof(struct op_replication_status), op_replication_status_fields,
     ARRAY_LEN(op_replication_status_fields)};
+
+#define SHAPE_SELF struct op_replication_out
+static const struct field op_replication_out_fields[] = {OP_REPLICATION_OUT(SHAPE_FIELD)};
+#undef SHAPE_SELF
+const struct shape op_replication_out_shape = {"ReplicationOut", sizeof(struct op_replication_out),
+                                               op_replication_out_fields,
+                                               ARRAY_LEN(op_replication_out_fields)};

@@ -22,13 +22,21 @@
     X(STR, message, "StatusMessage", F_NONE, 0, SHAPE_NO_MAX, NULL)                                \
     X(TIME, last_accessed, "LastAccessedDate", F_NONE, 0, SHAPE_NO_MAX, NULL)
 
+/* The reply of the operations that change where a secret is replicated to: op_replication_reply().
+ */
+#define OP_REPLICATION_OUT(X)                                                                      \
+    X(STR, arn, "ARN", F_NONE, 0, SHAPE_NO_MAX, NULL)                                              \
+    X(LIST, replication, "ReplicationStatus", F_NONE, 0, SHAPE_NO_MAX, &op_replication_status_shape)
+
 DECLARE_SHAPE_STRUCT(op_tag, OP_TAG)
 DECLARE_SHAPE_STRUCT(op_replica_region, OP_REPLICA_REGION)
 DECLARE_SHAPE_STRUCT(op_replication_status, OP_REPLICATION_STATUS)
+DECLARE_SHAPE_STRUCT(op_replication_out, OP_REPLICATION_OUT)
 
 extern const struct shape op_tag_shape;
 extern const struct shape op_replica_region_shape;
 extern const struct shape op_replication_status_shape;
+extern const struct shape op_replication_out_shape;
 
 /* A region's name, as a member and as an element of a list. */
 extern const struct str_rule op_region_rule;

@@ -482,3 +482,12 @@ struct shape_list op_link_results_out(struct op_context *context, const Redoubt_
     }
     return (struct shape_list){.present = true, .items = out, .n = result->n_links};
 }
+
+enum errc op_replication_reply(struct op_context *context, const void *in,
+                               const Redoubt__Result *result, void *out_any) {
+    struct op_replication_out *out = out_any;
+
+    out->arn = op_arn(context, result->name, result->suffix);
+    out->replication = op_link_results_out(context, result);
+    return context->arena->failed ? op_no_memory(context) : OK;
+}

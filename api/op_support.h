@@ -88,5 +88,8 @@ struct stage_map op_stages_out(struct op_context *context, const Redoubt__Secret
 struct shape_list op_links_out(struct op_context *context, const struct view_links *links,
                                uint64_t revision);
 struct shape_list op_link_results_out(struct op_context *context, const Redoubt__Result *result);
+/* op_reply_fn of the operations whose reply is `struct op_replication_out`. */
+enum errc op_replication_reply(struct op_context *context, const void *in,
+                               const Redoubt__Result *result, void *out);
 
 #endif

@@ -2,8 +2,11 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/wipe.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -24,10 +27,13 @@ static uint64_t system_mono_ms(void *ctx) {
     return (uint64_t)clock_ms(CLOCK_MONOTONIC);
 }
 
-static void system_random(void *ctx, void *out, size_t len) {
-    uint8_t *at = out;
+/* The kernel is asked for many bytes at once: a request needs a few each time, for ids and nonces.
+ * What was handed out is wiped from the pool. */
+enum { RANDOM_POOL = 512 };
+static _Thread_local uint8_t random_pool[RANDOM_POOL];
+static _Thread_local size_t random_left;
 
-    (void)ctx;
+static void kernel_random(uint8_t *at, size_t len) {
     while (len > 0) {
         ssize_t got = getrandom(at, len, 0);
         if (got < 0) {
@@ -39,9 +45,39 @@ static void system_random(void *ctx, void *out, size_t len) {
     }
 }
 
+static void system_random(void *ctx, void *out, size_t len) {
+    uint8_t *from;
+
+    (void)ctx;
+    if (len > RANDOM_POOL / 4) {
+        kernel_random(out, len);
+        return;
+    }
+    if (len > random_left) {
+        kernel_random(random_pool, RANDOM_POOL);
+        random_left = RANDOM_POOL;
+    }
+    from = random_pool + random_left - len;
+    memcpy(out, from, len);
+    wipe(from, len);
+    random_left -= len;
+}
+
+/* A child must not hand out what its parent does. */
+static void forget_pool(void) {
+    random_left = 0;
+}
+
+static void watch_forks(void) {
+    CHECK(pthread_atfork(NULL, NULL, forget_pool) == 0);
+}
+
 const struct world *world_system(void) {
     static const struct world system_world = {
         .wall_ms = system_wall_ms, .mono_ms = system_mono_ms, .random = system_random};
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    (void)pthread_once(&once, watch_forks);
     return &system_world;
 }
 

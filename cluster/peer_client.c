@@ -38,6 +38,7 @@ struct transfer {
     size_t at;                  /* index in `active` */
     struct peer_call *call;     /* NULL while idle */
     struct curl_slist *headers; /* owned, of this call */
+    size_t sent;                /* bytes of the body so far */
     size_t head_len;            /* bytes of response head so far */
     bool is_over_limit;
     char error[CURL_ERROR_SIZE];
@@ -110,6 +111,22 @@ static size_t take_head(char *data, size_t size, size_t n, void *arg) {
     return size * n;
 }
 
+/* The body, straight from the call. There is no way back on purpose: when a kept connection breaks
+ * under a request, curl would send it again on another, unasked, though it may have been applied. A
+ * body that cannot be rewound makes it an error of the call. */
+static size_t give_body(char *out, size_t size, size_t n, void *arg) {
+    struct transfer *transfer = arg;
+    const struct buf *body = &transfer->call->body;
+    size_t left = body->len - transfer->sent;
+    size_t len = left < size * n ? left : size * n;
+
+    if (len > 0) {
+        memcpy(out, body->data + transfer->sent, len);
+        transfer->sent += len;
+    }
+    return len;
+}
+
 static bool transfer_set_security(const struct peer_client *client, CURL *easy) {
     /* The built-in CA folder must go, or every public authority would be trusted besides ours. No
        resumed sessions and no cached authorities: each new connection reads the files and verifies
@@ -143,6 +160,8 @@ static bool transfer_set_protocol(CURL *easy) {
 static bool transfer_set_callbacks(struct transfer *transfer) {
     return curl_easy_setopt(transfer->easy, CURLOPT_PRIVATE, transfer) == CURLE_OK &&
            curl_easy_setopt(transfer->easy, CURLOPT_ERRORBUFFER, transfer->error) == CURLE_OK &&
+           curl_easy_setopt(transfer->easy, CURLOPT_READFUNCTION, give_body) == CURLE_OK &&
+           curl_easy_setopt(transfer->easy, CURLOPT_READDATA, transfer) == CURLE_OK &&
            curl_easy_setopt(transfer->easy, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
            curl_easy_setopt(transfer->easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK &&
            curl_easy_setopt(transfer->easy, CURLOPT_HEADERFUNCTION, take_head) == CURLE_OK &&
@@ -220,11 +239,11 @@ static bool transfer_set_call(struct transfer *transfer, const struct endpoint *
                               struct peer_call *call) {
     char url[1024];
     unsigned timeout_ms = call->timeout_ms == 0 ? LIMIT_PEER_CALL_MS : call->timeout_ms;
-    const char *body = call->body.len == 0 ? "" : (const char *)call->body.data;
     int len = snprintf(url, sizeof(url), "https://%s.redoubt:%u%s", endpoint->region,
                        endpoint->port, call->path);
 
     transfer->call = call;
+    transfer->sent = 0;
     transfer->head_len = 0;
     transfer->is_over_limit = false;
     transfer->error[0] = '\0';
@@ -234,7 +253,6 @@ static bool transfer_set_call(struct transfer *transfer, const struct endpoint *
            curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_TO, endpoint->connect_to) == CURLE_OK &&
            curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms) == CURLE_OK &&
            curl_easy_setopt(transfer->easy, CURLOPT_POST, 1L) == CURLE_OK &&
-           curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, body) == CURLE_OK &&
            curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE,
                             (curl_off_t)call->body.len) == CURLE_OK;
 }

@@ -3,9 +3,9 @@
  *
  * Any thread calls; the answer comes back through the call's callback on the client's thread,
  * exactly once, and only passes on. The server must show a certificate of the deployment's
- * authority for "<region>.redoubt"; ours is shown to it. Connections are kept. Everything is
- * bounded: calls, bodies, times. The thread also runs one ticker, the shipper's (see
- * peer_client_set_ticker). */
+ * authority for "<region>.redoubt"; ours is shown to it. Connections are kept. A request is sent
+ * once at most. Everything is bounded: calls, bodies, times. The thread also runs one ticker, the
+ * shipper's (see peer_client_set_ticker). */
 #ifndef CLUSTER_PEER_CLIENT_H
 #define CLUSTER_PEER_CLIENT_H
 

@@ -456,8 +456,9 @@ void outgoing_fini(struct outgoing *outgoing) {
 /* ---- The answer ---- */
 
 static bool verdict_is_known(const Redoubt__ItemVerdict *verdict) {
-    return verdict->has_verdict && protobuf_c_enum_descriptor_get_value(
-                                       &redoubt__verdict__descriptor, (int)verdict->verdict);
+    return verdict->has_verdict &&
+           protobuf_c_enum_descriptor_get_value(&redoubt__verdict__descriptor,
+                                                (int)verdict->verdict) != NULL;
 }
 
 enum errc outgoing_take_answer(struct outgoing_list *list, const char *to, const uint8_t *data,

@@ -438,6 +438,7 @@ static void lane_send(struct lane *lane, struct buf *body) {
     struct batch *batch = &lane->sent;
     struct row *row = batch->row;
     struct peer_call *call = peer_call_new();
+    enum errc code;
 
     if (call == NULL) {
         buf_fini(body);
@@ -453,10 +454,13 @@ static void lane_send(struct lane *lane, struct buf *body) {
     call->arg = batch;
     batch->call = call;
     batch->state = BATCH_SENT;
-    if (peer_client_call(row->shipper->client, call) != OK) {
+    code = peer_client_call(row->shipper->client, call);
+    if (code != OK) {
         batch->state = BATCH_ANSWERED;
         batch_release(batch, true);
-        row_back_off(row, OUTAGE_LOCAL, errc_sentence(ERR_BUSY));
+        /* A client that is stopping is no outage. */
+        row_back_off(row, code == ERR_UNAVAILABLE ? row->outage : OUTAGE_LOCAL,
+                     errc_sentence(code));
     }
 }
 
@@ -630,7 +634,8 @@ static void tick(void *arg, unsigned *ret_wait_ms) {
         return;
     }
     node = shipper_node(shipper);
-    is_leader = node != NULL && node_is_leader(node);
+    /* Without keys nothing can be opened. */
+    is_leader = node != NULL && shipper->options.keyring != NULL && node_is_leader(node);
     now_ms = world_mono_ms(shipper->options.world);
     shipper->wait_ms = is_leader ? LIMIT_SHIP_SWEEP_MS : FOLLOWER_MS;
     take_recorded(shipper);

@@ -8,17 +8,9 @@
     OP_SECRET_ID(X)                                                                                \
     X(STRS, regions, "RemoveReplicaRegions", F_REQ, 1, SHAPE_NO_MAX, &op_region_rule)
 
-#define OUT(X)                                                                                     \
-    X(STR, arn, "ARN", F_NONE, 0, SHAPE_NO_MAX, NULL)                                              \
-    X(LIST, replication, "ReplicationStatus", F_NONE, 0, SHAPE_NO_MAX, &op_replication_status_shape)
-
 DECLARE_SHAPE_STRUCT(remove_regions_from_replication_in, IN)
-DECLARE_SHAPE_STRUCT(remove_regions_from_replication_out, OUT)
 #define SHAPE_SELF struct remove_regions_from_replication_in
 DEFINE_SHAPE(remove_regions_from_replication_in, IN)
-#undef SHAPE_SELF
-#define SHAPE_SELF struct remove_regions_from_replication_out
-DEFINE_SHAPE(remove_regions_from_replication_out, OUT)
 #undef SHAPE_SELF
 
 /* Each region once: no secret has more than LIMIT_REPLICAS, so a longer list names none. */
@@ -77,15 +69,6 @@ static enum errc prepare(struct op_context *context, const void *in_any, struct 
     return OK;
 }
 
-static enum errc reply(struct op_context *context, const void *in, const Redoubt__Result *result,
-                       void *out_any) {
-    struct remove_regions_from_replication_out *out = out_any;
-
-    out->arn = op_arn(context, result->name, result->suffix);
-    out->replication = op_link_results_out(context, result);
-    return context->arena->failed ? op_no_memory(context) : OK;
-}
-
 const struct op op_remove_regions_from_replication = {
     .name = "RemoveRegionsFromReplication",
     .iam_action = "secretsmanager:RemoveRegionsFromReplication",
@@ -93,9 +76,9 @@ const struct op op_remove_regions_from_replication = {
     .class = OP_WRITE,
     .resource = RESOURCE_SECRET,
     .in = &remove_regions_from_replication_in_shape,
-    .out = &remove_regions_from_replication_out_shape,
+    .out = &op_replication_out_shape,
     .errors = ERRS(ERR_RESOURCE_NOT_FOUND, ERR_INVALID_REQUEST, ERR_INVALID_PARAMETER,
                    ERR_INTERNAL_SERVICE),
     .prepare = prepare,
-    .reply = reply,
+    .reply = op_replication_reply,
 };

@@ -6,17 +6,9 @@
     X(LIST, regions, "AddReplicaRegions", F_REQ, 1, SHAPE_NO_MAX, &op_replica_region_shape)        \
     X(BOOL, force, "ForceOverwriteReplicaSecret", F_NONE, 0, SHAPE_NO_MAX, NULL)
 
-#define OUT(X)                                                                                     \
-    X(STR, arn, "ARN", F_NONE, 0, SHAPE_NO_MAX, NULL)                                              \
-    X(LIST, replication, "ReplicationStatus", F_NONE, 0, SHAPE_NO_MAX, &op_replication_status_shape)
-
 DECLARE_SHAPE_STRUCT(replicate_secret_to_regions_in, IN)
-DECLARE_SHAPE_STRUCT(replicate_secret_to_regions_out, OUT)
 #define SHAPE_SELF struct replicate_secret_to_regions_in
 DEFINE_SHAPE(replicate_secret_to_regions_in, IN)
-#undef SHAPE_SELF
-#define SHAPE_SELF struct replicate_secret_to_regions_out
-DEFINE_SHAPE(replicate_secret_to_regions_out, OUT)
 #undef SHAPE_SELF
 
 static enum errc prepare(struct op_context *context, const void *in_any, struct op_command *ret) {
@@ -49,15 +41,6 @@ static enum errc prepare(struct op_context *context, const void *in_any, struct 
     return OK;
 }
 
-static enum errc reply(struct op_context *context, const void *in, const Redoubt__Result *result,
-                       void *out_any) {
-    struct replicate_secret_to_regions_out *out = out_any;
-
-    out->arn = op_arn(context, result->name, result->suffix);
-    out->replication = op_link_results_out(context, result);
-    return context->arena->failed ? op_no_memory(context) : OK;
-}
-
 const struct op op_replicate_secret_to_regions = {
     .name = "ReplicateSecretToRegions",
     .iam_action = "secretsmanager:ReplicateSecretToRegions",
@@ -65,9 +48,9 @@ const struct op op_replicate_secret_to_regions = {
     .class = OP_WRITE,
     .resource = RESOURCE_SECRET,
     .in = &replicate_secret_to_regions_in_shape,
-    .out = &replicate_secret_to_regions_out_shape,
+    .out = &op_replication_out_shape,
     .errors = ERRS(ERR_RESOURCE_NOT_FOUND, ERR_INVALID_REQUEST, ERR_INVALID_PARAMETER,
                    ERR_INTERNAL_SERVICE),
     .prepare = prepare,
-    .reply = reply,
+    .reply = op_replication_reply,
 };

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -21,6 +22,7 @@ REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
 ACCOUNT = "123456789012"
 PEER_OFFSET = 1000  # server/dev.h
 PORT_STEP = 10
+MAKING_CLIENTS = threading.Lock()
 START_SECONDS = 60  # a sanitizer build on a busy machine
 
 
@@ -143,12 +145,14 @@ class Cluster:
     # -- clients --
 
     def client(self, region, via=None, retries=0, **kwargs):
-        """boto3 for `region`, through the endpoint of `via` (its own by default)."""
-        return boto3.client(
-            "secretsmanager", region_name=region, endpoint_url=self.endpoint(via or region),
-            aws_access_key_id=kwargs.pop("access_key", self.access_key),
-            aws_secret_access_key=kwargs.pop("secret_key", self.secret_key),
-            config=botocore.config.Config(retries={"max_attempts": retries}, connect_timeout=5, read_timeout=30, **kwargs))
+        """boto3 for `region`, through the endpoint of `via` (its own by default). A client may be used by several threads; boto3's
+        making of one may not."""
+        with MAKING_CLIENTS:
+            return boto3.client(
+                "secretsmanager", region_name=region, endpoint_url=self.endpoint(via or region),
+                aws_access_key_id=kwargs.pop("access_key", self.access_key),
+                aws_secret_access_key=kwargs.pop("secret_key", self.secret_key),
+                config=botocore.config.Config(retries={"max_attempts": retries}, connect_timeout=5, read_timeout=30, **kwargs))
 
     def environment(self):
         """What `redoubt dev` exports, for command line clients."""

@@ -34,6 +34,8 @@ def memory_of(pid):
             if not match or "[vvar" in line or "[vsyscall]" in line:
                 continue
             start, end = (int(x, 16) for x in match.groups())
+            if end - start > 8 << 30:
+                continue  # a sanitizer's shadow: bits about memory, never its content
             for at in range(start, end, 1 << 24):
                 size = min((1 << 24) + 512, end - at)  # overlap: a value across two pieces is found
                 try:

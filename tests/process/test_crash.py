@@ -25,6 +25,7 @@ class Writer(threading.Thread):
     def __init__(self, cluster, region, seed, stop):
         super().__init__(name=f"writer-{region}")
         self.cluster, self.region, self.stop_event = cluster, region, stop
+        self.client = cluster.client(region)
         self.random = random.Random(seed)
         self.acked = {}      # name -> last acknowledged number
         self.attempted = {}  # name -> last attempted number
@@ -40,7 +41,7 @@ class Writer(threading.Thread):
             self.error = error
 
     def one_write(self):
-        client = self.cluster.client(self.region)
+        client = self.client
         open_names = [n for n, number in self.attempted.items() if number < WRITES_PER_SECRET]
         name = self.random.choice(open_names) if len(open_names) >= 4 else f"{self.region}/{len(self.attempted):04d}"
         number = self.attempted.get(name, -1) + 1

@@ -1,4 +1,4 @@
-"""The main job with the newest AWS SDK for JavaScript from npm."""
+"""The main job with the newest AWS SDK for JavaScript from npm, on the newest Node.js from there: Debian's is too old for that SDK."""
 import os
 import pathlib
 import shutil
@@ -10,21 +10,25 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 def installed_client():
-    """The SDK, installed once a build folder; without a lock file, which would name a registry's host."""
+    """The SDK and Node.js, installed once a build folder; without a lock file, which would name a registry's host.
+
+    Returns the folder and the path of node. The packages with Node.js are for x64 and arm64; elsewhere the machine's own has to do.
+    """
     folder = pathlib.Path(os.environ.get("REDOUBT_BUILD", HERE.parents[1] / "build")) / "js-client"
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "roundtrip.mjs"):
         shutil.copy(HERE / "js" / name, folder / name)
-    if not (folder / "node_modules" / "@aws-sdk" / "client-secrets-manager").exists():
+    packaged = "node_modules/node-linux-*/bin/node"
+    if not any(folder.glob(packaged)):
         subprocess.run(["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"], cwd=folder, check=True,
-                       timeout=300)
-    return folder
+                       timeout=600)
+    return folder, next(folder.glob(packaged), "node")
 
 
 def test_round_trip():
-    folder = installed_client()
+    folder, node = installed_client()
     with Cluster() as cluster:
         cluster.start()
-        done = subprocess.run(["node", "roundtrip.mjs", cluster.endpoint("us-east-1")], cwd=folder, env=cluster.environment(),
+        done = subprocess.run([node, "roundtrip.mjs", cluster.endpoint("us-east-1")], cwd=folder, env=cluster.environment(),
                               capture_output=True, text=True, timeout=180)
         assert done.returncode == 0 and done.stdout.strip() == "ok", done.stdout + done.stderr

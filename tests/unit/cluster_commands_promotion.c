@@ -177,6 +177,42 @@ static void test_graves_of_two_regions(void **state) {
     shipment_free(&from_west);
 }
 
+/* More regions than a deployment has: the record of graves stays bounded, the newest count. */
+static void test_graves_are_bounded(void **state) {
+    struct regions *r = *state;
+    Redoubt__Grave *grave = NULL;
+    char region[24];
+
+    for (int i = 0; i < LIMIT_PEERS + 10; i++) {
+        Redoubt__InboundBatch batch = REDOUBT__INBOUND_BATCH__INIT;
+        Redoubt__InboundItem item = REDOUBT__INBOUND_ITEM__INIT;
+        Redoubt__InboundItem *items = &item;
+        char account[] = ACCOUNT;
+        char name[] = "a";
+        char suffix[] = "AAAAAA";
+        (void)snprintf(region, sizeof(region), "xx-%d", i);
+        batch.from_region = region;
+        batch.items = &items;
+        batch.n_items = 1;
+        batch.has_now_ms = true;
+        item.has_kind = true;
+        item.kind = REDOUBT__OUTBOX_KIND__OUTBOX_REMOVE;
+        item.account = account;
+        item.name = name;
+        item.suffix = suffix;
+        item.has_generation = true;
+        item.generation = 5;
+        expect_ok(machine_apply(&r->west, COMMAND_INBOUND_BATCH, &batch.base));
+        item.generation = 4; /* never lowers */
+        expect_ok(machine_apply(&r->west, COMMAND_INBOUND_BATCH, &batch.base));
+    }
+    assert_int_equal(view_grave(machine_view(&r->west), ACCOUNT, "a", "AAAAAA", &grave), OK);
+    assert_int_equal(grave->n_others, LIMIT_PEERS);
+    assert_string_equal(grave->others[LIMIT_PEERS - 1]->region, region);
+    assert_int_equal(grave->others[LIMIT_PEERS - 1]->generation, 5);
+    redoubt__grave__free_unpacked(grave, NULL);
+}
+
 /* A promoted secret that was overwritten by force leaves its grave too. */
 static void test_overwritten_promoted_secret_stays_dead(void **state) {
     struct regions *r = *state;
@@ -233,6 +269,7 @@ int main(void) {
         T(test_failback),
         T(test_link_behind_a_notice_can_be_removed),
         T(test_graves_of_two_regions),
+        T(test_graves_are_bounded),
         T(test_overwritten_promoted_secret_stays_dead),
         T(test_outcomes_for_what_is_no_more),
     };

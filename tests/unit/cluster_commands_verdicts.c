@@ -218,6 +218,44 @@ static void test_need_values(void **state) {
     assert_int_equal(exchange(&r->east, &r->west), V(APPLIED));
 }
 
+/* Force with a value missing takes nothing away yet. */
+static void test_force_waits_for_the_values(void **state) {
+    struct regions *r = *state;
+    struct shipment shipment;
+
+    create(&r->west, "WWWWWW", "west");
+    create(&r->east, "AAAAAA", "v1");
+    expect_ok(do_add(&r->east, &force_west));
+    shipment = ship(&r->east, WEST);
+    redoubt__new_value__free_unpacked(shipment.batch->items[0]->values[0], NULL);
+    shipment.batch->items[0]->n_values = 0;
+    assert_int_equal(redeliver(&r->west, &shipment), V(NEED_VALUES));
+    expect_role(&r->west, "WWWWWW", STANDALONE);
+    expect_stored(&r->west, "a", "t1", "west");
+    shipment_free(&shipment);
+}
+
+static void test_late_need_is_outdated(void **state) {
+    struct regions *r = *state;
+    struct shipment first;
+    Redoubt__OutcomeBatch *answer;
+    uint64_t hash;
+
+    create(&r->east, "AAAAAA", "v1");
+    expect_ok(do_add(&r->east, &to_west));
+    first = ship(&r->east, WEST);
+    first.batch->items[0]->has_verdict = true;
+    first.batch->items[0]->verdict = V(NEED_VALUES);
+    answer = deliver(&r->west, &first);
+    put(&r->east, "t2", "v2");
+    assert_int_equal(exchange(&r->east, &r->west), V(APPLIED));
+    hash = machine_hash(&r->east);
+    settle(&r->east, answer);
+    assert_int_equal(machine_hash(&r->east), hash);
+    redoubt__outcome_batch__free_unpacked(answer, NULL);
+    shipment_free(&first);
+}
+
 /* A verdict that the door reached before proposing is passed on. */
 static void outcome_of(struct regions *r, Redoubt__Verdict verdict) {
     struct shipment shipment = ship(&r->east, WEST);
@@ -312,6 +350,80 @@ static void test_a_replica_that_knows_more_is_no_success(void **state) {
     shipment_free(&shipment);
 }
 
+static void drop_first_id(Redoubt__Secret *secret) {
+    free(secret->versions[0]->id);
+    secret->versions[0]->id = NULL;
+}
+
+static void same_id_twice(Redoubt__Secret *secret) {
+    free(secret->versions[1]->id);
+    secret->versions[1]->id = strdup(secret->versions[0]->id);
+}
+
+static void same_label_twice(Redoubt__Secret *secret) {
+    free(secret->versions[1]->stages[0]);
+    secret->versions[1]->stages[0] = strdup(secret->versions[0]->stages[0]);
+}
+
+static void empty_label(Redoubt__Secret *secret) {
+    secret->versions[0]->stages[0][0] = '\0';
+}
+
+static void no_time(Redoubt__Secret *secret) {
+    secret->created_ms = INT64_MAX;
+}
+
+static void scheduled(Redoubt__Secret *secret) {
+    secret->has_deletion_ms = true;
+    secret->deletion_ms = KIT_NOW;
+}
+
+static void tag_without_key(Redoubt__Secret *secret) {
+    Redoubt__Tag *tag = malloc(sizeof(*tag));
+
+    redoubt__tag__init(tag);
+    secret->tags = calloc(1, sizeof(Redoubt__Tag *));
+    secret->tags[0] = tag;
+    secret->n_tags = 1;
+}
+
+static void no_such_kind(Redoubt__Secret *secret) {
+    secret->versions[0]->kind = (Redoubt__ValueKind)7;
+}
+
+/* Records that no primary makes. */
+static void refuse_records(struct regions *r) {
+    static void (*const damages[])(Redoubt__Secret *) = {
+        drop_first_id, same_id_twice, same_label_twice, empty_label,
+        no_time,       scheduled,     tag_without_key,  no_such_kind};
+
+    put(&r->east, "t2", "v2");
+    for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
+        struct shipment shipment = ship(&r->east, WEST);
+        damages[i](shipment.batch->items[0]->secret);
+        assert_int_equal(redeliver(&r->west, &shipment), V(REFUSED));
+        shipment_free(&shipment);
+    }
+}
+
+/* A value given twice, and a version whose value has no revision. */
+static void refuse_values(struct regions *r) {
+    struct shipment shipment;
+
+    put(&r->east, "t2", "v2");
+    shipment = ship(&r->east, WEST);
+    assert_int_equal(shipment.batch->items[0]->n_values, 2);
+    free(shipment.batch->items[0]->values[1]->version_id);
+    shipment.batch->items[0]->values[1]->version_id = strdup("t1"); /* twice */
+    assert_int_equal(redeliver(&r->west, &shipment), V(REFUSED));
+    shipment_free(&shipment);
+
+    shipment = ship(&r->east, WEST);
+    shipment.batch->items[0]->secret->versions[0]->revision = 0;
+    assert_int_equal(redeliver(&r->west, &shipment), V(REFUSED));
+    shipment_free(&shipment);
+}
+
 static void test_refused_items(void **state) {
     struct regions *r = *state;
     struct shipment shipment;
@@ -345,19 +457,8 @@ static void test_refused_items(void **state) {
     shipment.batch->items[0]->revision = UINT64_MAX;
     assert_int_equal(redeliver(&r->west, &shipment), V(REFUSED));
     shipment_free(&shipment);
-
-    put(&r->east, "t2", "v2");
-    shipment = ship(&r->east, WEST);
-    assert_int_equal(shipment.batch->items[0]->n_values, 2);
-    free(shipment.batch->items[0]->values[1]->version_id);
-    shipment.batch->items[0]->values[1]->version_id = strdup("t1"); /* twice */
-    assert_int_equal(redeliver(&r->west, &shipment), V(REFUSED));
-    shipment_free(&shipment);
-
-    shipment = ship(&r->east, WEST);
-    shipment.batch->items[0]->secret->versions[0]->revision = 0;
-    assert_int_equal(redeliver(&r->west, &shipment), V(REFUSED));
-    shipment_free(&shipment);
+    refuse_records(r);
+    refuse_values(r);
     assert_int_equal(machine_hash(&r->west), hash);
 
     /* A batch that names this very region, or none, is no batch. */
@@ -383,6 +484,8 @@ int main(void) {
         T(test_duplicates_and_reordering),
         T(test_write_under_way_keeps_the_link_due),
         T(test_need_values),
+        T(test_force_waits_for_the_values),
+        T(test_late_need_is_outdated),
         T(test_sentences_of_the_other_failures),
         T(test_late_success_after_a_failure),
         T(test_a_retry_is_believed),

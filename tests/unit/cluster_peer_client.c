@@ -294,6 +294,21 @@ static void test_what_goes_wrong(void **state) {
     server_stop(server);
 }
 
+/* A connection that breaks after the request went out: the outcome is unknown, and saying so is the
+ * caller's business. Nothing is sent a second time behind its back. */
+static void test_nothing_is_sent_twice(void **state) {
+    struct server *server = start(WEST, WEST_KEY, TLS1_3_VERSION);
+    struct peer_client *client = client_start(paths[CA], server->port);
+    struct peer_call *call = call_once(client, "/echo", "keeps the connection", 0);
+
+    assert_int_equal(call->code, OK);
+    peer_call_free(call);
+    assert_unreachable(client, "/drop", NULL);
+    assert_int_equal(atomic_load(&server->n_requests), 2);
+    peer_client_stop(client);
+    server_stop(server);
+}
+
 static void test_refused_connection(void **state) {
     struct server *server = start(WEST, WEST_KEY, TLS1_3_VERSION);
     unsigned port = server->port;
@@ -487,6 +502,7 @@ int main(void) {
         cmocka_unit_test(test_large_body),
         cmocka_unit_test(test_whom_it_does_not_believe),
         cmocka_unit_test(test_what_goes_wrong),
+        cmocka_unit_test(test_nothing_is_sent_twice),
         cmocka_unit_test(test_refused_connection),
         cmocka_unit_test(test_many_at_once),
         cmocka_unit_test(test_stop_ends_every_call),

@@ -10,6 +10,7 @@
 #include "crypto/tls.h"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -197,6 +198,7 @@ static inline void *serve(void *arg) {
                          sizeof(struct timeval));
         (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){.tv_sec = 3},
                          sizeof(struct timeval));
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
         at = atomic_fetch_add(&server->n_connections, 1);
         assert_true(at < CONNECTIONS_MAX);
         connection = calloc(1, sizeof(*connection));
@@ -212,7 +214,9 @@ static inline void *serve(void *arg) {
 static inline struct server *server_start(const char *cert, const char *key, int version_max,
                                           unsigned port, answer_fn *answer, void *arg) {
     struct server *server = calloc(1, sizeof(*server));
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(address);
 
     assert_non_null(server);
