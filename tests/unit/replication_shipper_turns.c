@@ -1,6 +1,6 @@
-/* The shipper, turn by turn, against a node and a peer that the test plays: what is sent when, what is
- * again after which failure, and that nothing stays behind. The clock is the test's; the state, the
- * batches and the other region are real. */
+/* The shipper, turn by turn, against a node and a peer that the test plays: what is sent when, what
+ * is tried again after which failure, and that nothing stays behind. The clock is the test's; the
+ * state, the batches and the other region are real. */
 #include "tests/unit/replication_regions.h"
 
 #include "cluster/peer_client.h"
