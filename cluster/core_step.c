@@ -208,22 +208,30 @@ static uint64_t find_agreement(const struct core *core, uint64_t index, uint64_t
 static void complete_append_result(const struct core *core,
                                    const struct raft_append_entries *append,
                                    struct raft_append_entries_result *result) {
-    if (append->term < raft_current_term(&core->raft)) {
-        /* libraft leaves it unset (whatever lay on its stack) when it refuses an old term. The
-         * sender does not read it; it must not leave the process all the same. */
-        result->last_log_index = 0;
-    } else if (result->rejected != 0 && result->rejected == append->prev_log_index &&
-               result->rejected > core->commit && core_term_at(core, result->rejected) != 0) {
+    if (result->rejected != 0 && result->rejected == append->prev_log_index &&
+        result->rejected > core->commit && core_term_at(core, result->rejected) != 0) {
         result->last_log_index = find_agreement(core, result->rejected, append->prev_log_term);
     }
 }
 
+/* libraft leaves fields unset (whatever lay on its stack) when it refuses a message of an old term.
+ * The sender reads nothing but the term; the rest must not leave the process all the same. */
 static void complete_message(const struct core *core, const struct raft_event *event,
                              struct raft_message *message) {
-    if (message->type == RAFT_APPEND_ENTRIES_RESULT && event->type == RAFT_RECEIVE &&
-        event->receive.message->type == RAFT_APPEND_ENTRIES) {
-        complete_append_result(core, &event->receive.message->append_entries,
-                               &message->append_entries_result);
+    if (message->type != RAFT_APPEND_ENTRIES_RESULT || event->type != RAFT_RECEIVE) {
+        return;
+    }
+    const struct raft_message *asked = event->receive.message;
+    struct raft_append_entries_result *result = &message->append_entries_result;
+    uint64_t current_term = raft_current_term(&core->raft);
+    if (asked->type == RAFT_INSTALL_SNAPSHOT && asked->install_snapshot.term < current_term) {
+        result->rejected = asked->install_snapshot.last_index;
+        result->last_log_index = 0;
+    } else if (asked->type == RAFT_APPEND_ENTRIES && asked->append_entries.term < current_term) {
+        result->rejected = asked->append_entries.prev_log_index;
+        result->last_log_index = 0;
+    } else if (asked->type == RAFT_APPEND_ENTRIES) {
+        complete_append_result(core, &asked->append_entries, result);
     }
 }
 

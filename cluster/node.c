@@ -68,6 +68,9 @@ struct node {
     bool region_proposed;
 };
 
+static const char *const role_names[] = {
+    [CORE_FOLLOWER] = "follower", [CORE_CANDIDATE] = "candidate", [CORE_LEADER] = "leader"};
+
 /* ---- proposals ---- */
 
 struct proposal *proposal_new(enum command_type type, const ProtobufCMessage *command) {
@@ -190,7 +193,7 @@ static void effect_role(struct node *node, const struct core_effect *effect) {
     if (!was_leader && effect->role == CORE_LEADER) {
         on_dirty(node, NULL);
     }
-    LOG_INFO("raft.role", F_U64("term", effect->term), F_U64("role", effect->role),
+    LOG_INFO("raft.role", F_U64("term", effect->term), F_STR("role", role_names[effect->role]),
              F_U64("leader", effect->leader_id));
 }
 
@@ -310,12 +313,10 @@ static void maybe_propose_region(struct node *node) {
 /* ---- turns of the loop ---- */
 
 static void publish_status(struct node *node) {
-    static const char *const names[] = {
-        [CORE_FOLLOWER] = "follower", [CORE_CANDIDATE] = "candidate", [CORE_LEADER] = "leader"};
     bool ready = core_is_current_leader(node->core) && core_is_only_voter(node->core) &&
                  fsm_has_region(node->fsm);
     struct node_status status = {
-        .role = names[core_role(node->core)],
+        .role = role_names[core_role(node->core)],
         .term = core_term(node->core),
         .commit = core_commit_index(node->core),
         .applied = fsm_applied(node->fsm),
