@@ -49,6 +49,7 @@ enum step_result step_forward(struct request *request) {
     call->region = request->region;
     call->path = "/v1/forward";
     call->content_type = "application/octet-stream";
+    call->is_forward = true;
     /* The other side gives up after LIMIT_REQUEST_MS with an answer worth waiting for. */
     call->timeout_ms = LIMIT_REQUEST_MS + LIMIT_PEER_CONNECT_MS;
     call->done_cb = call_done;

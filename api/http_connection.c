@@ -131,6 +131,7 @@ void connection_close(struct connection *connection) {
 
 void connection_free(struct connection *connection) {
     CHECK(connection->state == CONNECTION_CLOSED && !connection->running);
+    connection->worker->body_bytes[connection->listener_index] -= connection->body_bytes;
     bufferevent_free(connection->stream);
     http_parser_free(connection->parser);
     free(connection);
@@ -276,6 +277,24 @@ static void connection_dispatch(struct connection *connection) {
     options->handler(connection->exchange, options->arg);
 }
 
+/* What the body has grown to; false and the answer is given when that is too much for the worker.
+ */
+static bool connection_count_body(struct connection *connection) {
+    size_t *total = &connection->worker->body_bytes[connection->listener_index];
+    size_t size = http_parser_body_size(connection->parser);
+
+    *total -= connection->body_bytes;
+    if (size > 0 && size > connection->listener->options.bodies_max - *total) {
+        connection->body_bytes = 0;
+        http_parser_drop(connection->parser);
+        connection_refuse(connection, 503, "too many requests are being read");
+        return false;
+    }
+    *total += size;
+    connection->body_bytes = size;
+    return true;
+}
+
 /* One piece of input; false when there is none. */
 static bool connection_step(struct connection *connection) {
     struct evbuffer *input = bufferevent_get_input(connection->stream);
@@ -290,6 +309,9 @@ static bool connection_step(struct connection *connection) {
     }
     status = http_parser_feed(connection->parser, piece.iov_base, piece.iov_len, &used);
     CHECK(evbuffer_drain(input, used) == 0);
+    if (status != HTTP_BAD && !connection_count_body(connection)) {
+        return true;
+    }
     switch (status) {
     case HTTP_MORE:
         break;

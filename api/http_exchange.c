@@ -14,6 +14,8 @@ struct exchange {
     struct worker *worker;
     struct connection *connection; /* while HOLD_CONNECTION */
     unsigned holds;
+    size_t listener_index;
+    size_t body_bytes; /* as the worker counts them */
     struct http_request request;
     char remote[REMOTE_TEXT];
     char peer_region[LIMIT_REGION_NAME + 1];
@@ -29,7 +31,10 @@ struct exchange *exchange_new(struct connection *connection) {
     exchange->worker = connection->worker;
     exchange->connection = connection;
     exchange->holds = HOLD_CONNECTION | HOLD_HANDLER;
+    exchange->listener_index = connection->listener_index;
     http_parser_take(connection->parser, &exchange->request);
+    exchange->body_bytes = connection->body_bytes; /* goes with the request */
+    connection->body_bytes = 0;
     memcpy(exchange->remote, connection->remote, sizeof(exchange->remote));
     memcpy(exchange->peer_region, connection->peer_region, sizeof(exchange->peer_region));
     LIST_INSERT_HEAD(&exchange->worker->exchanges, exchange, link);
@@ -39,6 +44,7 @@ struct exchange *exchange_new(struct connection *connection) {
 void exchange_free(struct exchange *exchange) {
     LIST_REMOVE(exchange, link);
     http_request_fini(&exchange->request);
+    exchange->worker->body_bytes[exchange->listener_index] -= exchange->body_bytes;
     if (exchange->worker->draining) {
         worker_wake_sweep(exchange->worker);
     }

@@ -69,6 +69,7 @@ struct worker {
     struct acceptor *acceptors; /* owned */
     size_t n_acceptors;
     size_t n_connections[LISTENERS_MAX];
+    size_t body_bytes[LISTENERS_MAX]; /* of requests that are being read or handled */
     _Atomic size_t load; /* connections, with those on their way here; read by all workers */
     struct connection_list open;      /* by `link` */
     struct connection_list closed;    /* by `link`; freed by the sweep */
@@ -117,6 +118,7 @@ struct connection {
     int64_t deadline_ms;        /* DEADLINE_NONE, or on the monotonic clock */
     int64_t armed_ms;           /* when the timer fires; DEADLINE_NONE when it is not armed */
     size_t lingered;            /* bytes read and dropped */
+    size_t body_bytes;          /* of the request that is being read, as the worker counts them */
     enum connection_state state;
     enum reading_phase phase;
     enum connection_next next;

@@ -550,6 +550,15 @@ const struct http_request *http_parser_request(const struct http_parser *parser)
     return &parser->request;
 }
 
+size_t http_parser_body_size(const struct http_parser *parser) {
+    return parser->request.body.room;
+}
+
+void http_parser_drop(struct http_parser *parser) {
+    http_request_fini(&parser->request);
+    parser->state = STATE_BAD;
+}
+
 void http_parser_take(struct http_parser *parser, struct http_request *ret) {
     const struct http_request *request = &parser->request;
 

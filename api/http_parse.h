@@ -57,6 +57,10 @@ int http_parser_error(const struct http_parser *parser, const char **ret_reason)
 bool http_parser_is_idle(const struct http_parser *parser);
 /* From HTTP_HEAD_DONE until it is taken. Borrowed. */
 const struct http_request *http_parser_request(const struct http_parser *parser);
+/* Memory that the body of the request takes so far. */
+size_t http_parser_body_size(const struct http_parser *parser);
+/* Forget what was read; nothing may be fed any more. */
+void http_parser_drop(struct http_parser *parser);
 /* After HTTP_REQUEST_DONE: move the request out (owned by the caller, http_request_fini); the
  * parser is ready for the next. */
 void http_parser_take(struct http_parser *parser, struct http_request *ret);

@@ -82,6 +82,10 @@ enum errc http_server_new(unsigned workers, struct http_server **ret, struct err
     return OK;
 }
 
+size_t http_server_workers(const struct http_server *server) {
+    return server->n_workers;
+}
+
 /* --- listening --- */
 
 /* "host:port", "[v6]:port", ":port". */
@@ -255,6 +259,8 @@ enum errc http_server_listen(struct http_server *server, const struct listener_o
     listener->options.address = NULL; /* the caller's text is borrowed for this call only */
     listener->options.connections_max =
         or_default(options->connections_max, LIMIT_HTTP_CONNECTIONS);
+    listener->options.bodies_max =
+        options->bodies_max != 0 ? options->bodies_max : LIMIT_HTTP_BODIES;
     timeouts = &listener->options.timeouts;
     timeouts->head_ms = or_default(timeouts->head_ms, LIMIT_HTTP_HEAD_MS);
     timeouts->body_ms = or_default(timeouts->body_ms, LIMIT_HTTP_BODY_MS);

@@ -40,10 +40,13 @@ struct listener_options {
     void *arg;
     struct http_timeouts timeouts;
     unsigned connections_max; /* per worker; 0: LIMIT_HTTP_CONNECTIONS */
+    size_t bodies_max;        /* bytes of bodies, per worker; 0: LIMIT_HTTP_BODIES */
 };
 
 /* `workers` threads (0: number of cores). Returns owned. */
 MUSTCHECK enum errc http_server_new(unsigned workers, struct http_server **ret, struct err *err);
+/* How many threads there will be. */
+size_t http_server_workers(const struct http_server *server);
 /* Before start. Binds at once: ERR_IO says why not. */
 MUSTCHECK enum errc http_server_listen(struct http_server *server,
                                        const struct listener_options *options, struct err *err);

@@ -13,6 +13,15 @@ static void setup(void) {
     json_set_alloc_funcs(wipe_malloc, wipe_free);
 }
 
+enum { PARSER_STACK = 4096 };
+
+/* The parser words its complaint on its stack, with the token that it stumbled over: perhaps a
+ * value. The frames below its caller are overwritten. */
+static void __attribute__((noinline)) wipe_dead_stack(void) {
+    char room[PARSER_STACK];
+    wipe(room, sizeof(room));
+}
+
 /* One pass over the bytes, before anything is allocated for them. Whether they are JSON at all is
  * the parser's matter. */
 static bool is_modest(const uint8_t *text, size_t len) {
@@ -62,14 +71,17 @@ enum errc json_text_parse(const uint8_t *text, size_t len, json_t **ret, struct 
         return OK;
     }
     json = json_loadb((const char *)text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
-    if (json == NULL && json_error_code(&error) == json_error_out_of_memory) {
-        return err_default(err, ERR_NO_MEMORY);
-    }
     if (json == NULL) {
+        const int line = error.line, column = error.column;
+        bool is_out_of_memory = json_error_code(&error) == json_error_out_of_memory;
         /* error.text quotes the body: it must not go further. */
-        return err_set(err, ERR_SERIALIZATION,
-                       "The request body is not a valid JSON object (line %d, column %d)",
-                       error.line, error.column);
+        wipe(&error, sizeof(error));
+        wipe_dead_stack();
+        return is_out_of_memory
+                   ? err_default(err, ERR_NO_MEMORY)
+                   : err_set(err, ERR_SERIALIZATION,
+                             "The request body is not a valid JSON object (line %d, column %d)",
+                             line, column);
     }
     if (!json_is_object(json)) {
         json_decref(json);

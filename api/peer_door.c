@@ -228,11 +228,22 @@ static bool request_is(const struct http_request *request, const char *path) {
            memcmp(request->target, path, request->target_len) == 0;
 }
 
+/* The authority says which region it is; our own file, whom we let in. So a region whose line is
+ * taken away is shut out, whatever certificate it still holds. */
+static bool is_peer(const struct service *service, const char *region) {
+    for (size_t i = 0; i < service->n_peers; i++) {
+        if (strcmp(service->peer_names[i], region) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void peer_handle(struct exchange *exchange, void *service) {
     const struct http_request *request = exchange_request(exchange);
 
-    if (exchange_peer_region(exchange)[0] == '\0') {
-        response_send_text(exchange, 403, "a region's certificate is needed");
+    if (!is_peer(service, exchange_peer_region(exchange))) {
+        response_send_text(exchange, 403, "the certificate of a peer region is needed");
     } else if (request_is(request, "/v1/forward")) {
         forward_handle(exchange, service);
     } else if (request_is(request, "/v1/replicate")) {

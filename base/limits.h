@@ -42,6 +42,9 @@ enum {
     LIMIT_HTTP_HEADERS = 64,
     LIMIT_HTTP_BODY = 1024 * 1024,
     LIMIT_HTTP_TARGET = 8 * 1024,
+    /* Bodies that one worker holds for one listener: who has shown no signature yet may fill all
+       connections with the largest ones. Beyond, a body is refused with a 503. */
+    LIMIT_HTTP_BODIES = 256 * 1024 * 1024,
     /* Extensions and trailers of one chunked body, together: no client of ours sends any. */
     LIMIT_HTTP_CHUNK_EXTRA = 4096,
     LIMIT_HTTP_CONNECTIONS = 4096, /* per worker and listener: clients cannot shut the peers out */
@@ -78,6 +81,10 @@ enum {
     LIMIT_BATCH_BYTES = 1024 * 1024, /* soft: one item may be larger */
     LIMIT_BATCHES_IN_FLIGHT = 4,     /* per region */
     LIMIT_PEER_CALLS = 1024,         /* in flight or queued in one node */
+    /* Of these, the most that may be there when a client's request is still forwarded: nobody here
+       can check its signature, and such calls must not keep the shipper from its own, which are
+       LIMIT_BATCHES_IN_FLIGHT for each of LIMIT_SHIP_ROWS. */
+    LIMIT_PEER_CALLS_FORWARDED = 512,
     LIMIT_PEER_CONNECTIONS =
         32, /* to one region: a burst of handshakes stays short; more calls wait */
     LIMIT_PEER_CONNECT_MS = 2000,

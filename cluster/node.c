@@ -580,7 +580,10 @@ static struct node *node_new(const struct node_options *options) {
     return node;
 }
 
-static void node_free(struct node *node) {
+void node_free(struct node *node) {
+    if (node == NULL) {
+        return;
+    }
     log_writer_stop(node->writer);
     core_free(node->core);
     fsm_close(node->fsm);
@@ -648,13 +651,15 @@ void node_stop(struct node *node) {
     if (node == NULL) {
         return;
     }
-    atomic_store(&node->stopping, true);
-    atomic_store(&node->ready, false);
+    /* Closed first: what is pushed behind the last drain would never be answered. */
     mailbox_close(node->proposals);
+    atomic_store(&node->stopping, true);
     mailbox_wake(node->proposals);
     CHECK(pthread_join(node->thread, NULL) == 0);
+    atomic_store(&node->ready, false);
     CHECK(uv_loop_close(&node->loop) == 0);
-    node_free(node);
+    log_writer_stop(node->writer);
+    node->writer = NULL;
 }
 
 /* ---- views from other threads ---- */

@@ -38,8 +38,12 @@ struct node_options {
  */
 MUSTCHECK enum errc node_start(const struct node_options *options, struct node **ret,
                                struct err *err);
-/* Refuses further proposals, answers those that wait, stops the threads. */
+/* Refuses further proposals, answers those that wait, stops the threads. The other functions may
+ * still be called until node_free: whoever got the last answers may want to propose again. Takes
+ * NULL too, as node_free does. */
 void node_stop(struct node *node);
+/* After node_stop, when nobody calls any more. */
+void node_free(struct node *node);
 
 struct proposal {
     struct letter letter; /* the node's while it is pending */

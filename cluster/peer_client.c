@@ -618,7 +618,8 @@ enum errc peer_client_call(struct peer_client *client, struct peer_call *call) {
     if (find_endpoint(client, call->region) == NULL) {
         return ERR_INVALID_PARAMETER;
     }
-    if (atomic_fetch_add(&client->n_calls, 1) >= LIMIT_PEER_CALLS) {
+    if (atomic_fetch_add(&client->n_calls, 1) >=
+        (call->is_forward ? LIMIT_PEER_CALLS_FORWARDED : LIMIT_PEER_CALLS)) {
         (void)atomic_fetch_sub(&client->n_calls, 1);
         return ERR_BUSY;
     }

@@ -32,11 +32,12 @@ struct peer_client_options {
 
 struct peer_call {
     struct letter letter;
-    const char *region;                      /* borrowed until done */
-    const char *path;                        /* e.g. "/v1/replicate"; borrowed until done */
-    const char *content_type;                /* borrowed until done */
-    struct buf body;                         /* owned; wiped after sending */
-    unsigned timeout_ms;                     /* 0: LIMIT_PEER_CALL_MS */
+    const char *region;       /* borrowed until done */
+    const char *path;         /* e.g. "/v1/replicate"; borrowed until done */
+    const char *content_type; /* borrowed until done */
+    struct buf body;          /* owned; wiped after sending */
+    unsigned timeout_ms;      /* 0: LIMIT_PEER_CALL_MS */
+    bool is_forward;          /* a client's request: refused earlier than the node's own calls */
     void (*done_cb)(struct peer_call *call); /* client's thread; the call is the callee's again */
     void *arg;
     /* Filled before done_cb. */
@@ -59,7 +60,8 @@ MUSTCHECK enum errc peer_client_start(struct peer_client *client, struct err *er
 /* Cancels what runs (ERR_REGION_UNREACHABLE), stops the thread, frees. Takes NULL too. */
 void peer_client_stop(struct peer_client *client);
 
-/* Takes the call when OK. ERR_BUSY at LIMIT_PEER_CALLS; ERR_INVALID_PARAMETER for an unknown
+/* Takes the call when OK. ERR_BUSY at LIMIT_PEER_CALLS, with `is_forward` at
+ * LIMIT_PEER_CALLS_FORWARDED; ERR_INVALID_PARAMETER for an unknown
  * region. Any thread. */
 MUSTCHECK enum errc peer_client_call(struct peer_client *client, struct peer_call *call);
 /* Any thread. */

@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "model/secret_id.h"
 
+#include <arpa/inet.h>
 #include <ini.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,12 +176,26 @@ static enum errc set_defaults(struct loading *loading) {
     return OK;
 }
 
+/* Of "host:port". A name that only looks like a loopback address may stand for any other. */
+static bool address_is_loopback(const char *address) {
+    const char *colon = strrchr(address, ':');
+    char host[sizeof("255.255.255.255")];
+    struct in_addr v4;
+
+    if (strncmp(address, "[::1]:", 6) == 0 || strncmp(address, "localhost:", 10) == 0) {
+        return true;
+    }
+    if (colon == NULL || (size_t)(colon - address) >= sizeof(host)) {
+        return false;
+    }
+    (void)snprintf(host, sizeof(host), "%.*s", (int)(colon - address), address);
+    return inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127;
+}
+
 /* The API carries secrets in clear without TLS: that leaves the machine only when somebody said so.
  */
 static enum errc check_api_door(const struct config *config, struct err *err) {
-    bool is_loopback = strncmp(config->api_listen, "127.", 4) == 0 ||
-                       strncmp(config->api_listen, "[::1]:", 6) == 0 ||
-                       strncmp(config->api_listen, "localhost:", 10) == 0;
+    bool is_loopback = address_is_loopback(config->api_listen);
 
     if ((config->api_cert[0] == '\0') != (config->api_key[0] == '\0')) {
         return err_set(err, ERR_INVALID_PARAMETER, "[api] tls_cert and tls_key go together");

@@ -1,6 +1,7 @@
 #include "server/dev.h"
 
 #include "base/limits.h"
+#include "base/wipe.h"
 #include "base/world.h"
 #include "crypto/credentials.h"
 #include "crypto/keyring.h"
@@ -167,23 +168,61 @@ static void print_config(FILE *out, const struct dev *dev, const struct dev_regi
     }
 }
 
+/* Keys are put below it: who else may write there could put other ones in their place. */
+static enum errc check_folder(const char *path, struct err *err) {
+    struct stat st;
+
+    if (stat(path, &st) != 0) {
+        return err_set(err, ERR_IO, "cannot look at %s: %s", path, strerror(errno));
+    }
+    if (!S_ISDIR(st.st_mode)) {
+        return err_set(err, ERR_IO, "%s is not a folder", path);
+    }
+    if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0 || (st.st_uid != geteuid() && st.st_uid != 0)) {
+        return err_set(err, ERR_IO, "%s can be written by others: it must be yours, with mode 0700",
+                       path);
+    }
+    return OK;
+}
+
+/* A new file, ours alone; one that somebody left under the name is not written to. */
+static FILE *create_file(const char *path) {
+    FILE *out;
+    int fd;
+
+    (void)unlink(path);
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return NULL;
+    }
+    out = fdopen(fd, "w");
+    if (out == NULL) {
+        (void)close(fd);
+    }
+    return out;
+}
+
 /* Writes a file whole or not at all. */
 static enum errc write_file(const char *path, const struct dev *dev,
                             const struct dev_region *region,
                             void (*print)(FILE *, const struct dev *, const struct dev_region *),
                             struct err *err) {
     char temporary[DEV_PATH + 8];
+    char buffer[BUFSIZ];
     FILE *out;
     bool failed;
 
     (void)snprintf(temporary, sizeof(temporary), "%s.new", path);
-    out = fopen(temporary, "we");
+    out = create_file(temporary);
     if (out == NULL) {
         return err_set(err, ERR_IO, "cannot write %s: %s", temporary, strerror(errno));
     }
+    /* Ours, so that it can be wiped: the file may hold the access key. */
+    (void)setvbuf(out, buffer, _IOFBF, sizeof(buffer));
     print(out, dev, region);
     failed = ferror(out) != 0;
     failed = fclose(out) != 0 || failed;
+    wipe(buffer, sizeof(buffer));
     if (failed || rename(temporary, path) != 0) {
         return err_set(err, ERR_IO, "cannot write %s: %s", path, strerror(errno));
     }
@@ -397,6 +436,9 @@ static int stop_all(struct dev *dev) {
 static enum errc resolve_folder(struct dev *dev, struct err *err) {
     enum errc code = make_folder(dev->options->data, err);
 
+    if (code == OK) {
+        code = check_folder(dev->options->data, err);
+    }
     if (code == OK && realpath(dev->options->data, dev->folder) == NULL) {
         code = err_set(err, ERR_IO, "cannot resolve %s: %s", dev->options->data, strerror(errno));
     }
@@ -411,7 +453,7 @@ static enum errc claim_folder(const struct dev *dev, struct err *err) {
     int fd;
 
     path_in(path, dev->folder, "lock");
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0) {
         return err_set(err, ERR_IO, "cannot open %s: %s", path, strerror(errno));
     }

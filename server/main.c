@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -18,6 +19,8 @@ static void harden(void) {
     (void)umask(077);
     (void)setrlimit(RLIMIT_CORE, &none);
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    /* libcurl would write the keys of our connections into the file that it names. */
+    (void)unsetenv("SSLKEYLOGFILE");
     (void)signal(SIGPIPE, SIG_IGN);
 }
 

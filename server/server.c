@@ -17,10 +17,21 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SERVER_GRACE_MS = 5000, SERVER_PATH = CONFIG_TEXT + 64, NODE_ID_TEXT = 16 };
+enum {
+    SERVER_GRACE_MS = 5000,
+    SERVER_PATH = CONFIG_TEXT + 64,
+    NODE_ID_TEXT = 16,
+    SERVER_LISTENERS = 2,
+    /* Open files that clients must leave alone: the store keeps 512 and needs more for a moment
+       when it writes new ones, and a store that cannot open a file ends the process. */
+    SERVER_FILES = 768,
+    SERVER_FILES_MAX = 1024 * 1024,
+    SERVER_CONNECTIONS_MIN = 16, /* a worker with fewer is of no use */
+};
 
 /* Everything that lives as long as the process, in the order in which it is made. */
 struct parts {
@@ -76,6 +87,17 @@ static enum errc load_node_id(const struct config *config, uint64_t *ret, struct
     return code;
 }
 
+/* What is in the folder is ours alone, but who may write to the folder can put other things in its
+ * place. Not refused: volumes of containers are made like this. */
+static void warn_of_open_folder(const char *path) {
+    struct stat st;
+
+    if (stat(path, &st) == 0 && (st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        LOG_WARN("server.data_open", F_STR("path", path),
+                 F_STR("detail", "others may write to this folder: its mode should be 0700"));
+    }
+}
+
 static enum errc open_store(struct parts *parts, const struct config *config, struct err *err) {
     char path[SERVER_PATH];
     const struct engine_options options = {.path = path};
@@ -83,7 +105,11 @@ static enum errc open_store(struct parts *parts, const struct config *config, st
 
     (void)snprintf(path, sizeof(path), "%s/store", config->data);
     code = make_folder(config->data, err);
-    return code == OK ? engine_open(&options, &parts->engine, err) : code;
+    if (code != OK) {
+        return code;
+    }
+    warn_of_open_folder(config->data);
+    return engine_open(&options, &parts->engine, err);
 }
 
 static enum errc start_peers(struct parts *parts, const struct config *config, struct err *err) {
@@ -124,6 +150,35 @@ static enum errc start_node(struct parts *parts, const struct config *config, st
     return code == OK ? node_start(&options, &parts->node, err) : code;
 }
 
+/* As many as the system gives, less what the process needs itself, shared out to the workers'
+ * doors: connections are refused long before a file that must be opened is. */
+static enum errc share_files(const struct config *config, size_t workers, unsigned *ret,
+                             struct err *err) {
+    const rlim_t doors = (rlim_t)workers * SERVER_LISTENERS;
+    const rlim_t own = SERVER_FILES + (rlim_t)config->n_peers * LIMIT_PEER_CONNECTIONS;
+    const rlim_t needed = own + doors * SERVER_CONNECTIONS_MIN;
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
+        return err_set(err, ERR_IO, "cannot read the limit of open files: %s", strerror(errno));
+    }
+    if (files.rlim_cur < SERVER_FILES_MAX && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max < SERVER_FILES_MAX ? files.rlim_max : SERVER_FILES_MAX;
+        if (setrlimit(RLIMIT_NOFILE, &files) != 0) {
+            return err_set(err, ERR_IO, "cannot raise the limit of open files: %s",
+                           strerror(errno));
+        }
+    }
+    if (files.rlim_cur < needed) {
+        return err_set(err, ERR_IO, "the limit of open files is %llu; at least %llu are needed",
+                       (unsigned long long)files.rlim_cur, (unsigned long long)needed);
+    }
+    files.rlim_cur = (files.rlim_cur - own) / doors;
+    *ret =
+        files.rlim_cur < LIMIT_HTTP_CONNECTIONS ? (unsigned)files.rlim_cur : LIMIT_HTTP_CONNECTIONS;
+    return OK;
+}
+
 static enum errc open_doors(struct parts *parts, const struct config *config, struct err *err) {
     const struct tls_files peer_files = {config->peer_ca, config->peer_cert, config->peer_key};
     const struct tls_files api_files = {NULL, config->api_cert, config->api_key};
@@ -147,6 +202,10 @@ static enum errc open_doors(struct parts *parts, const struct config *config, st
     api.tls = parts->api_tls;
     peer.tls = parts->peer_tls;
     code = http_server_new(config->workers, &parts->http, err);
+    if (code == OK) {
+        code = share_files(config, http_server_workers(parts->http), &api.connections_max, err);
+        peer.connections_max = api.connections_max;
+    }
     if (code == OK) {
         code = http_server_listen(parts->http, &api, err);
     }
@@ -210,6 +269,7 @@ static void stop(struct parts *parts) {
     if (parts->http != NULL) {
         http_server_stop(parts->http, 0);
     }
+    node_free(parts->node); /* a worker may have proposed again after the last answer */
     engine_close(parts->engine);
     tls_context_free(parts->peer_tls);
     tls_context_free(parts->api_tls);

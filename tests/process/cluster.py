@@ -5,6 +5,7 @@ Everything binds to loopback on ports that were free a moment ago, lives in one 
 import os
 import pathlib
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -82,13 +83,16 @@ class Cluster:
     def log_path(self, region):
         return self.folder / f"{region}.log"
 
-    def start(self, *regions, wait=True, env=None):
+    def start(self, *regions, wait=True, env=None, files=None):
+        """`files`: the limit of open files, soft and hard."""
+        def limit():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
         for region in regions or self.regions:
             assert region not in self.processes, f"{region} runs already"
             with open(self.log_path(region), "ab") as log:
                 self.processes[region] = subprocess.Popen(
                     [BINARY, "server", "--config", str(self.data / region / "redoubt.conf")],
-                    stdout=log, stderr=log, env={**os.environ, **(env or {})})
+                    stdout=log, stderr=log, env={**os.environ, **(env or {})}, preexec_fn=limit if files else None)
         if wait:
             for region in regions or self.regions:
                 self.wait_ready(region)

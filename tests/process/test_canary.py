@@ -4,10 +4,15 @@ import base64
 import pathlib
 import re
 import time
+import urllib.error
 import urllib.parse
+import urllib.request
 import uuid
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from cluster import eventually, wait_in_sync
 
@@ -109,6 +114,33 @@ def test_no_trace(fresh, build):
     for path, data in list(files_below(fresh.data)) + [(fresh.log_path(r), fresh.log_path(r).read_bytes()) for r in fresh.regions]:
         found = hits([data], needles)
         assert not found, f"{path} holds the canary as {sorted(found)}"
+
+
+def test_no_trace_of_what_is_not_json(fresh):
+    """The parser words its complaint with the token it stumbled over, when that is short."""
+    fresh.start("us-east-1")
+    canary = "cnry" + uuid.uuid4().hex[:12]
+    for body in ('{"Name": "x", "SecretString" "%s"}', '{"Name": "x", "SecretString": "y" "%s"}', '{"Name": "x", "SecretString": "%s'):
+        body = (body % canary).encode()
+        request = AWSRequest("POST", fresh.endpoint("us-east-1") + "/", data=body, headers={
+            "X-Amz-Target": "secretsmanager.CreateSecret", "Content-Type": "application/x-amz-json-1.1"})
+        SigV4Auth(Credentials(fresh.access_key, fresh.secret_key), "secretsmanager", "us-east-1").add_auth(request)
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(urllib.request.Request(request.url, data=body, headers=dict(request.prepare().headers)), timeout=10)
+        answer = caught.value.read()
+        assert b"SerializationException" in answer and canary.encode() not in answer
+        remains = hits(memory_of(fresh.processes["us-east-1"].pid), {"raw": canary.encode()})
+        assert not remains, body
+
+
+def test_no_keys_of_connections(fresh):
+    """A variable that is meant for debugging does not make the process write down the keys of its connections."""
+    path = fresh.folder / "tls-keys"
+    fresh.start(env={"SSLKEYLOGFILE": str(path)})
+    east = fresh.client("us-east-1")
+    east.create_secret(Name="keylog", SecretString="v", AddReplicaRegions=[{"Region": r} for r in REPLICAS])
+    wait_in_sync(east, "keylog", REPLICAS)
+    assert not path.exists()
 
 
 def test_core_files_are_off(fresh):

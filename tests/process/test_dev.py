@@ -103,6 +103,50 @@ def test_a_second_dev_is_told_what_is_in_its_way():
             first.communicate(timeout=60)
 
 
+def prepare(folder):
+    return subprocess.run([BINARY, "dev", "--start", "no", "--data", str(folder)], capture_output=True, text=True, timeout=60)
+
+
+def test_a_folder_that_others_can_write_to_gets_no_keys():
+    with tempfile.TemporaryDirectory(prefix="redoubt-dev-") as temporary:
+        folder = pathlib.Path(temporary) / "data"
+        folder.mkdir()
+        for mode in (0o777, 0o1777, 0o770):
+            folder.chmod(mode)
+            done = prepare(folder)
+            assert done.returncode == 1 and "can be written by others" in done.stderr
+            assert list(folder.iterdir()) == []
+        folder.chmod(0o755)
+        assert prepare(folder).returncode == 0
+
+
+def test_a_file_in_the_way_is_not_written_to():
+    with tempfile.TemporaryDirectory(prefix="redoubt-dev-") as temporary:
+        folder, victim = pathlib.Path(temporary) / "data", pathlib.Path(temporary) / "victim"
+        assert prepare(folder).returncode == 0
+        victim.write_text("mine")
+        (folder / "us-east-1" / "redoubt.conf.new").symlink_to(victim)
+        left = folder / "us-west-2" / "redoubt.conf.new"
+        left.write_text("")
+        left.chmod(0o666)
+        assert prepare(folder).returncode == 0
+        assert victim.read_text() == "mine"
+        for region in ("us-east-1", "us-west-2"):
+            assert (folder / region / "redoubt.conf").lstat().st_mode & 0o7777 == 0o600
+
+
+def test_plain_http_needs_an_address_of_this_machine():
+    with tempfile.TemporaryDirectory(prefix="redoubt-dev-") as temporary:
+        folder = pathlib.Path(temporary) / "data"
+        assert prepare(folder).returncode == 0
+        config = folder / "us-east-1" / "redoubt.conf"
+        text = config.read_text()
+        for host in ("127.0.0.1.example.net", "127.example.net", "127.0.0", "0.0.0.0", "[::]", "localhost.example.net"):
+            config.write_text(re.sub(r"listen = 127\.0\.0\.1:(\d+)\nworkers", lambda m: f"listen = {host}:{m[1]}\nworkers", text))
+            done = subprocess.run([BINARY, "server", "--config", str(config)], capture_output=True, text=True, timeout=30)
+            assert done.returncode == 1 and "is not loopback" in done.stderr, host
+
+
 def test_wrong_usage_is_told():
     for arguments in (["dev", "--regions", "nowhere"], ["dev", "--nodes", "3"], ["dev", "--port", "99999"], ["server"], ["nothing"]):
         with tempfile.TemporaryDirectory(prefix="redoubt-dev-") as temporary:

@@ -250,6 +250,67 @@ static void test_connection_cap(void **state) {
     http_server_stop(server, 1000);
 }
 
+enum { LOAD = 200 * 1024 };
+
+/* The head and all but the last byte of a body. */
+static int begin_upload(unsigned port, const char *target) {
+    static char body[LOAD];
+    char head[256];
+    int fd = dial(port);
+
+    (void)snprintf(head, sizeof(head), "POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n",
+                   target, LOAD);
+    send_text(fd, head);
+    memset(body, 'x', sizeof(body));
+    send_bytes(fd, body, LOAD - 1);
+    return fd;
+}
+
+/* All that clients make a worker keep is bounded, not only what one of them does. */
+static void test_bodies_are_bounded(void **state) {
+    unsigned port = 0;
+    struct http_server *server =
+        serve_options(1, (struct listener_options){.bodies_max = LOAD * 2}, &port);
+    int first = begin_upload(port, "/hold");
+    int second;
+
+    sleep_ms(300); /* it is there */
+    second = begin_upload(port, "/echo");
+    expect_answer(second, 503, NULL);
+    expect_end(second, true);
+    send_text(first, "x");
+    {
+        struct exchange *exchange = take_held(1);
+        /* It counts as long as its handler has it. */
+        second = begin_upload(port, "/echo");
+        expect_answer(second, 503, NULL);
+        expect_end(second, true);
+        /* What has no body is served. */
+        second = dial(port);
+        send_get(second, "/");
+        expect_answer(second, 200, "hello");
+        (void)close(second);
+        (void)run_errand(exchange, "done");
+    }
+    expect_answer(first, 200, "done");
+    /* Its room is free again, also the room of those who leave in the middle. */
+    for (int i = 0; i < 5; i++) {
+        struct answer answer;
+        (void)close(begin_upload(port, "/echo"));
+        sleep_ms(50);
+        second = begin_upload(port, "/echo");
+        send_text(second, "x");
+        answer = read_answer(second, false);
+        assert_int_equal(answer.status, 200);
+        assert_int_equal(answer.body_len, LOAD);
+        free(answer.body);
+        (void)close(second);
+        sleep_ms(50);
+    }
+    (void)close(first);
+    http_server_stop(server, 1000);
+}
+
 /* Out of descriptors: accepting pauses and goes on, nobody spins, nobody is lost. */
 static void test_no_descriptors(void **state) {
     unsigned port = 0;
@@ -320,6 +381,7 @@ int main(void) {
         cmocka_unit_test(test_many_connections),
         cmocka_unit_test(test_workers_share),
         cmocka_unit_test(test_connection_cap),
+        cmocka_unit_test(test_bodies_are_bounded),
         cmocka_unit_test(test_no_descriptors),
         cmocka_unit_test(test_garbage),
     };

@@ -540,6 +540,16 @@ static void test_peer_door_refuses(void **state) {
     peer_post("", "/v1/forward", "x");
     assert_int_equal(exchange.status, 403);
     (void)setup(state);
+    /* Certificates of the authority, but of nobody in our list: a stranger, and this region. */
+    peer_post("ap-south-1", "/v1/replicate", "batch");
+    assert_int_equal(exchange.status, 403);
+    (void)setup(state);
+    peer_post("us-east-1", "/v1/replicate", "batch");
+    assert_int_equal(exchange.status, 403);
+    (void)setup(state);
+    peer_post("ap-south-1", "/v1/forward", "x");
+    assert_int_equal(exchange.status, 403);
+    (void)setup(state);
     peer_post("eu-west-1", "/v1/forward", "hello");
     assert_int_equal(exchange.status, 400);
     (void)setup(state);

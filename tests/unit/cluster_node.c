@@ -64,6 +64,7 @@ static void start(void) {
 
 static void stop(void) {
     node_stop(node);
+    node_free(node);
     engine_close(engine);
 }
 
@@ -237,11 +238,16 @@ static void test_many_proposers_a_short_log_and_a_restart(void **state) {
         assert_true(proposers[i].waiter.in_order);
     }
     assert_int_equal(secrets_stored(), PROPOSERS * EACH);
+    /* Many commands an entry; and the log does not keep what a snapshot covers, soon after the last
+     * answer: the last snapshot may still be on its way. */
     node_status(node, &before);
-    /* Many commands an entry; and the log does not keep what a snapshot covers. */
+    for (int i = 0; before.last + 1 - before.first > before.last / 2 + SNAPSHOT_ENTRIES; i++) {
+        assert_true(i < WAIT_MS);
+        (void)poll(NULL, 0, 1);
+        node_status(node, &before);
+    }
     assert_true(before.last < PROPOSERS * EACH);
     assert_true(before.snapshot > 0 && before.first > 1);
-    assert_true(before.last - before.first < before.last / 2 + SNAPSHOT_ENTRIES);
     stop();
     for (int round = 0; round < 3; round++) {
         start();
@@ -269,6 +275,7 @@ static void test_a_refusal_is_a_result(void **state) {
 /* Whatever waits at the end is answered, one way or the other, and what was answered OK is there.
  */
 static void test_stop_answers_everything(void **state) {
+    struct proposal *late;
     struct waiter waiter;
     unsigned ok;
 
@@ -283,6 +290,12 @@ static void test_stop_answers_everything(void **state) {
     assert_int_equal(waiter.pending, 0);
     assert_int_equal(waiter.ok + waiter.failed, 500);
     ok = waiter.ok;
+    /* A request whose first command was answered at the very end comes back with its second. */
+    late = touch_proposal("late");
+    assert_int_equal(node_read_barrier(node), ERR_UNAVAILABLE);
+    assert_int_equal(node_propose(node, late), ERR_UNAVAILABLE);
+    proposal_free(late);
+    node_free(node);
     engine_close(engine);
     start();
     assert_true(secrets_stored() >= ok);

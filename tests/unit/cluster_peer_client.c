@@ -401,6 +401,33 @@ static void test_stop_ends_every_call(void **state) {
     server_stop(server);
 }
 
+/* A call that waits for a connection behind others that hang has its time, too. */
+static void test_waiting_calls_end_in_time(void **state) {
+    enum { N = 3 * LIMIT_PEER_CONNECTIONS, TIMEOUT_MS = 2500 };
+    struct server *server = start(WEST, WEST_KEY, TLS1_3_VERSION);
+    struct peer_client *client = client_start(paths[CA], server->port);
+    static struct peer_call *calls[N];
+    static unsigned times[N];
+    unsigned before = waiter.n_done;
+    uint64_t begin_ms = world_mono_ms(world_system());
+
+    for (unsigned i = 0; i < N; i++) {
+        calls[i] = call_new("/slow", &times[i]);
+        calls[i]->timeout_ms = TIMEOUT_MS;
+        buf_append_str(&calls[i]->body, "wait");
+        assert_int_equal(peer_client_call(client, calls[i]), OK);
+    }
+    wait_for(before + N);
+    assert_in_range(world_mono_ms(world_system()) - begin_ms, 0, 2 * TIMEOUT_MS - 500);
+    peer_client_stop(client);
+    for (unsigned i = 0; i < N; i++) {
+        assert_int_equal(times[i], 1);
+        assert_int_equal(calls[i]->code, ERR_REGION_UNREACHABLE);
+        peer_call_free(calls[i]);
+    }
+    server_stop(server);
+}
+
 static void test_bounds(void **state) {
     struct peer_client *client = client_new(paths[CA], 1);
     static struct peer_call *calls[LIMIT_PEER_CALLS + 1];
@@ -425,6 +452,34 @@ static void test_bounds(void **state) {
     }
     assert_int_equal(times[LIMIT_PEER_CALLS], 0);
     peer_call_free(calls[LIMIT_PEER_CALLS]);
+}
+
+/* However many requests of clients wait for another region, the node's own calls go through. */
+static void test_forwards_leave_room(void **state) {
+    enum { OWN = LIMIT_PEER_CALLS - LIMIT_PEER_CALLS_FORWARDED };
+    struct peer_client *client = client_new(paths[CA], 1);
+    static struct peer_call *calls[LIMIT_PEER_CALLS];
+    static unsigned times[LIMIT_PEER_CALLS];
+    unsigned late_times = 0;
+    struct peer_call *late = call_new("/echo", &late_times);
+
+    assert_true(OWN >= LIMIT_BATCHES_IN_FLIGHT * LIMIT_SHIP_ROWS);
+    for (unsigned i = 0; i < LIMIT_PEER_CALLS; i++) {
+        calls[i] = call_new("/echo", &times[i]);
+        calls[i]->is_forward = i < LIMIT_PEER_CALLS_FORWARDED;
+        assert_int_equal(peer_client_call(client, calls[i]), OK);
+        late->is_forward = true;
+        if (i + 1 >= LIMIT_PEER_CALLS_FORWARDED) {
+            assert_int_equal(peer_client_call(client, late), ERR_BUSY);
+        }
+    }
+    peer_client_stop(client);
+    for (unsigned i = 0; i < LIMIT_PEER_CALLS; i++) {
+        assert_int_equal(times[i], 1);
+        peer_call_free(calls[i]);
+    }
+    assert_int_equal(late_times, 0);
+    peer_call_free(late);
 }
 
 static void test_addresses(void **state) {
@@ -506,7 +561,9 @@ int main(void) {
         cmocka_unit_test(test_refused_connection),
         cmocka_unit_test(test_many_at_once),
         cmocka_unit_test(test_stop_ends_every_call),
+        cmocka_unit_test(test_waiting_calls_end_in_time),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_forwards_leave_room),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_ticker),
     };

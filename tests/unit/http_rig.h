@@ -216,18 +216,15 @@ static inline void handle(struct exchange *exchange, void *arg) {
     }
 }
 
-static inline struct http_server *serve(unsigned workers, const struct http_timeouts *timeouts,
-                                        unsigned connections_max, unsigned *ret_port) {
+/* Fills in what is the same for all tests. */
+static inline struct http_server *serve_options(unsigned workers, struct listener_options options,
+                                                unsigned *ret_port) {
     struct http_server *server = NULL;
     struct err err = {.message = ""};
-    struct listener_options options = {.address = "127.0.0.1:0",
-                                       .body_max = BODY_MAX,
-                                       .handler = handle,
-                                       .connections_max = connections_max};
 
-    if (timeouts != NULL) {
-        options.timeouts = *timeouts;
-    }
+    options.address = "127.0.0.1:0";
+    options.body_max = BODY_MAX;
+    options.handler = handle;
     assert_int_equal(http_server_new(workers, &server, &err), OK);
     if (http_server_listen(server, &options, &err) != OK) {
         fail_msg("%s", err.message);
@@ -236,6 +233,16 @@ static inline struct http_server *serve(unsigned workers, const struct http_time
     *ret_port = http_server_port(server, 0);
     assert_in_range(*ret_port, 1, 65535);
     return server;
+}
+
+static inline struct http_server *serve(unsigned workers, const struct http_timeouts *timeouts,
+                                        unsigned connections_max, unsigned *ret_port) {
+    struct listener_options options = {.connections_max = connections_max};
+
+    if (timeouts != NULL) {
+        options.timeouts = *timeouts;
+    }
+    return serve_options(workers, options, ret_port);
 }
 
 /* --- the client's side --- */

@@ -261,6 +261,8 @@ static int teardown(void **state) {
         server_stop(h->server);
     }
     node_stop(h->west.node);
+    node_free(h->east.node);
+    node_free(h->west.node);
     group_close(&h->east);
     group_close(&h->west);
     free(h);
