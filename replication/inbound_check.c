@@ -115,7 +115,10 @@ static bool tags_are_valid(const Redoubt__Secret *secret) {
 }
 
 static bool version_is_valid(const Redoubt__Version *version, uint64_t revision) {
+    /* Without the revision that brought it, a value could never be told from one that was shipped.
+     */
     return text_fits(version->id, 1, LIMIT_TOKEN) && version->revision <= revision &&
+           (!version->has_kind || version->revision > 0) &&
            time_is_absent_or_fits(version->has_created_ms, version->created_ms) &&
            (!version->has_kind || version->kind == REDOUBT__VALUE_KIND__VALUE_STRING ||
             version->kind == REDOUBT__VALUE_KIND__VALUE_BINARY);

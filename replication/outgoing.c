@@ -142,27 +142,35 @@ static bool upsert_alloc(struct upsert *upsert, size_t n_versions) {
            upsert->wire_version_ptrs && upsert->wire_values && upsert->wire_value_ptrs;
 }
 
-/* Secret and link as of the view. *ret_is_due is false when the entry has no link (any more):
- * nothing to send. */
+/* Secret and link as of the view. *ret_is_due is false when there is nothing to send: the entry has
+ * no link (any more); or a tombstone or a notice of another secret of this name has not been
+ * answered yet. Batches overtake each other, and the peer would find the name taken by what is
+ * about to go. The outcome of what goes first puts the entry into the outbox again. */
 static enum errc upsert_load(const struct builder *builder, const struct outgoing_item *item,
                              struct upsert *upsert, bool *ret_is_due) {
     const struct view *view = builder->request->view;
     enum errc code = view_secret(view, item->key.account, item->key.name, &upsert->secret);
     const Redoubt__Secret *secret = upsert->secret;
+    bool is_behind = false;
 
     if (code == OK) {
         code =
             view_link(view, item->key.account, item->key.name, builder->request->to, &upsert->link);
     }
+    if (code == OK && builder->request->to_is_known) {
+        code = view_outbox_has_notice(view, builder->request->to, item->key.account, item->key.name,
+                                      &is_behind);
+    }
     if (code == OK) {
-        *ret_is_due = secret != NULL && upsert->link != NULL &&
+        *ret_is_due = !is_behind && secret != NULL && upsert->link != NULL &&
                       upsert->link->generation == item->generation && secret->suffix != NULL &&
                       strcmp(secret->suffix, item->key.suffix) == 0;
     }
     return code;
 }
 
-/* The sealed values that the replica lacks. */
+/* The sealed values that the replica lacks. ERR_DECRYPTION_FAILURE: one is not there. That is
+ * damage, but this secret's: it must not keep all the others from their replicas. */
 static enum errc upsert_load_values(const struct builder *builder, const struct outgoing_item *item,
                                     struct upsert *upsert) {
     const Redoubt__Secret *secret = upsert->secret;
@@ -183,7 +191,7 @@ static enum errc upsert_load_values(const struct builder *builder, const struct 
             return code;
         }
         if (sealed == NULL) {
-            return ERR_CORRUPT;
+            return ERR_DECRYPTION_FAILURE;
         }
         upsert->sealed[upsert->n] = sealed;
         upsert->versions[upsert->n++] = version;
@@ -255,6 +263,10 @@ static enum errc add_loaded_upsert(struct builder *builder, struct outgoing_item
     enum errc code = upsert_load_values(builder, item, upsert);
     size_t bound;
 
+    if (code == ERR_DECRYPTION_FAILURE) {
+        builder_decide(builder, item, REDOUBT__VERDICT__VERDICT_KEY_UNUSABLE);
+        return OK;
+    }
     if (code != OK) {
         return code;
     }
@@ -346,6 +358,8 @@ static enum errc builder_begin_body(struct builder *builder) {
     memcpy(to, request->to, strlen(request->to) + 1);
     head.from_region = from;
     head.to_region = to;
+    head.has_level = true;
+    head.level = WIRE_LEVEL;
     size = redoubt__wire_batch__get_packed_size(&head);
     at = buf_reserve(&builder->out.body, size);
     if (at == NULL) {

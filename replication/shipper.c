@@ -58,6 +58,7 @@ enum outage { OUTAGE_NONE, OUTAGE_UNREACHABLE, OUTAGE_REFUSED, OUTAGE_LOCAL };
 struct row {
     struct shipper *shipper;
     char region[LIMIT_REGION_NAME + 1];
+    bool is_known; /* a peer has this name */
     struct lane lanes[LIMIT_BATCHES_IN_FLIGHT];
     struct outgoing_item *in_flight[BUCKETS];
     struct outgoing_cursor cursor;
@@ -264,7 +265,9 @@ static void batch_take_answer(struct batch *batch) {
                                     call->response.len, &err) != OK) {
         row_back_off(row, OUTAGE_REFUSED, err.message);
     } else {
-        row_restore(row);
+        if (row->outage != OUTAGE_LOCAL) { /* that is not over because the peer answers */
+            row_restore(row);
+        }
         peer_call_free(batch->call);
         batch->call = NULL;
         batch->state = BATCH_JUDGED;
@@ -325,6 +328,7 @@ static void batch_end_recorded(struct batch *batch) {
         code = ERR_INTERNAL_SERVICE;
     }
     if (code == OK) {
+        row_restore(batch->row);
         batch_release(batch, false);
     } else {
         batch_end_unrecorded(batch, code);
@@ -372,16 +376,29 @@ static struct row *find_row(struct shipper *shipper, const char *region) {
     return NULL;
 }
 
-/* At the end of the table a region waits for the next sweep. */
+/* There is a place for every peer always, whatever names clients make up; of those that nobody
+ * knows, the rest wait for a sweep that finds places free. */
+static bool has_place(const struct shipper *shipper, bool is_known) {
+    size_t n_unknown = 0;
+
+    for (size_t i = 0; i < shipper->n_rows; i++) {
+        n_unknown += shipper->rows[i]->is_known ? 0 : 1;
+    }
+    return shipper->n_rows < LIMIT_SHIP_ROWS &&
+           (is_known || n_unknown < LIMIT_SHIP_ROWS - LIMIT_PEERS);
+}
+
 static void mark_dirty(struct shipper *shipper, const char *region) {
     struct row *row = find_row(shipper, region);
+    bool is_known = row == NULL && peer_client_knows(shipper->options.client, region);
 
-    if (row == NULL && strlen(region) <= LIMIT_REGION_NAME && shipper->n_rows < LIMIT_SHIP_ROWS) {
+    if (row == NULL && strlen(region) <= LIMIT_REGION_NAME && has_place(shipper, is_known)) {
         row = calloc(1, sizeof(*row));
         if (row == NULL) {
             return;
         }
         row->shipper = shipper;
+        row->is_known = is_known;
         (void)snprintf(row->region, sizeof(row->region), "%s", region);
         for (size_t i = 0; i < LIMIT_BATCHES_IN_FLIGHT; i++) {
             row->lanes[i].sent.row = row;
@@ -453,7 +470,7 @@ static bool row_build(struct row *row, const struct view *view, struct lane *lan
     const struct outgoing_request request = {
         .region = shipper->region,
         .to = row->region,
-        .to_is_known = peer_client_knows(shipper->client, row->region),
+        .to_is_known = row->is_known,
         .view = view,
         .keyring = shipper->options.keyring,
         .skip = skip_in_flight,
@@ -467,8 +484,8 @@ static bool row_build(struct row *row, const struct view *view, struct lane *lan
         row_back_off(row, OUTAGE_LOCAL, err.message);
         return false;
     }
-    if (row->outage == OUTAGE_LOCAL) {
-        row_restore(row);
+    if (row->outage == OUTAGE_LOCAL && out.sent.n + out.decided.n == 0) {
+        row_restore(row); /* there is nothing left that could fail again */
     }
     row->is_scanning = !out.is_exhausted;
     lane->sent.list = out.sent;
@@ -532,6 +549,9 @@ static void row_tick(struct row *row, struct node *node, bool is_leader) {
     if (!is_leader) {
         row->is_scanning = false;
         row->is_dirty = false;
+        row->outage = OUTAGE_NONE; /* another's to find out, so the row can go */
+        row->backoff_ms = 0;
+        row->retry_at_ms = 0;
         return;
     }
     row_ship(row);

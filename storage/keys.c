@@ -136,8 +136,8 @@ bool key_outbox_prefix(struct key *out, const char *region) {
     return true;
 }
 
-bool key_outbox(struct key *out, const char *region, Redoubt__OutboxKind kind, const char *account,
-                const char *name, const char *suffix) {
+bool key_outbox_name_prefix(struct key *out, const char *region, Redoubt__OutboxKind kind,
+                            const char *account, const char *name) {
     uint8_t rank;
 
     if (!key_outbox_prefix(out, region) || !rank_of(kind, &rank)) {
@@ -148,7 +148,13 @@ bool key_outbox(struct key *out, const char *region, Redoubt__OutboxKind kind, c
         return false;
     }
     add_byte(out, 0);
-    return add_text(out, suffix, LIMIT_ARN_SUFFIX);
+    return true;
+}
+
+bool key_outbox(struct key *out, const char *region, Redoubt__OutboxKind kind, const char *account,
+                const char *name, const char *suffix) {
+    return key_outbox_name_prefix(out, region, kind, account, name) &&
+           add_text(out, suffix, LIMIT_ARN_SUFFIX);
 }
 
 bool key_outbox_behind_region(struct key *out, const char *region) {

@@ -56,6 +56,8 @@ MUSTCHECK bool key_order_prefix(struct key *out, const char *account);
 MUSTCHECK bool key_value_prefix(struct key *out, const char *account, const char *name);
 MUSTCHECK bool key_link_prefix(struct key *out, const char *account, const char *name);
 MUSTCHECK bool key_outbox_prefix(struct key *out, const char *region);
+MUSTCHECK bool key_outbox_name_prefix(struct key *out, const char *region, Redoubt__OutboxKind kind,
+                                      const char *account, const char *name);
 void key_outbox_space(struct key *out);
 /* The first key behind all that begin with `prefix`. */
 void key_prefix_end(struct key *out, const struct key *prefix);

@@ -69,6 +69,11 @@ MUSTCHECK enum errc view_each_outbox(
     const struct view *view, const char *region, const struct outbox_key *after,
     bool (*each)(void *arg, const struct outbox_key *key, const Redoubt__Outbox *entry), void *arg);
 
+/* Does the outbox towards `region` hold a tombstone or a notice of this name, of whatever suffix?
+ * They go first. */
+MUSTCHECK enum errc view_outbox_has_notice(const struct view *view, const char *region,
+                                           const char *account, const char *name, bool *ret);
+
 /* Names of all regions that have outbox entries, each once. */
 MUSTCHECK enum errc view_each_outbox_region(const struct view *view,
                                             bool (*each)(void *arg, const char *region), void *arg);

@@ -225,6 +225,30 @@ enum errc view_each_outbox(const struct view *view, const char *region,
     return view_outcome(view, code == OK ? end_code : code, "reading the outbox");
 }
 
+enum errc view_outbox_has_notice(const struct view *view, const char *region, const char *account,
+                                 const char *name, bool *ret) {
+    bool found = false;
+    enum errc code = OK;
+
+    for (size_t i = 0; code == OK && !found && i < KEY_OUTBOX_KINDS; i++) {
+        struct key prefix;
+        struct scan scan;
+        const uint8_t *key;
+        size_t len;
+        if (key_outbox_order[i] == REDOUBT__OUTBOX_KIND__OUTBOX_UPSERT ||
+            !key_outbox_name_prefix(&prefix, region, key_outbox_order[i], account, name)) {
+            continue;
+        }
+        scan_begin(&scan, view, &prefix, NULL);
+        found = scan_get(&scan, &key, &len);
+        code = scan_end(&scan);
+    }
+    if (code == OK) {
+        *ret = found;
+    }
+    return view_outcome(view, code, "reading the outbox");
+}
+
 enum errc view_each_outbox_region(const struct view *view,
                                   bool (*each)(void *arg, const char *region), void *arg) {
     struct key prefix;

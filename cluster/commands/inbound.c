@@ -34,7 +34,8 @@ static const Redoubt__NewValue *value_of(const Redoubt__InboundItem *item, const
     return NULL;
 }
 
-/* The record is whole, and every value belongs to a version that it lists with that kind. */
+/* The record is whole, and every value belongs to a version that it lists with that kind, each to
+ * one of its own: of two, one's digest would stand beside the other's ciphertext. */
 static bool upsert_is_valid(const Redoubt__InboundItem *item) {
     const Redoubt__Secret *secret = item->secret;
 
@@ -51,7 +52,8 @@ static bool upsert_is_valid(const Redoubt__InboundItem *item) {
             return false;
         }
         version = version_find(secret, value->version_id);
-        if (version == NULL || !version->has_kind || version->kind != value->kind) {
+        if (version == NULL || !version->has_kind || version->kind != value->kind ||
+            value_of(item, value->version_id) != value) {
             return false;
         }
     }

@@ -3,6 +3,7 @@
 #include "cluster/commands/apply.h"
 #include "cluster/commands/graves.h"
 #include "cluster/commands/inbound.h"
+#include "cluster/commands/links.h"
 #include "cluster/commands/refuse.h"
 #include "cluster/commands/state.h"
 #include "cluster/commands/valid.h"
@@ -61,7 +62,7 @@ static Redoubt__Verdict apply_promoted(const struct inbound *in, const Redoubt__
     /* An entry that is a notice of our own speaks of a link of theirs. */
     if (entry != NULL && entry->kind != REDOUBT__OUTBOX_KIND__OUTBOX_PROMOTED &&
         entry->generation <= item->generation) {
-        txn_delete_outbox(in->txn, in->from, item->account, item->name, item->suffix);
+        outbox_end(in->txn, in->from, item->account, item->name, item->suffix);
     }
     return REDOUBT__VERDICT__VERDICT_APPLIED;
 }

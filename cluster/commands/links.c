@@ -103,6 +103,20 @@ void outbox_settle(struct txn *txn, const char *region, const char *account, con
     }
 }
 
+void outbox_end(struct txn *txn, const char *region, const char *account, const char *name,
+                const char *suffix) {
+    AUTO(secret_release) Redoubt__Secret *secret = NULL;
+    AUTO(link_release) Redoubt__Link *link = NULL;
+
+    txn_delete_outbox(txn, region, account, name, suffix);
+    secret = state_secret(txn, account, name);
+    link = secret == NULL ? NULL : state_link(txn, account, name, region);
+    if (link != NULL &&
+        link_status(link->failure, link->acked_revision, secret->revision) == LINK_IN_PROGRESS) {
+        link_enqueue(txn, account, secret, link);
+    }
+}
+
 bool secret_has_links(struct txn *txn, const char *account, const char *name) {
     struct view_links links = state_links(txn, account, name);
     bool has = links.n > 0;

@@ -3,8 +3,9 @@
  * What holds between commands: a link that has not failed and has not acknowledged its secret's
  * revision has an outbox entry towards its region. An entry is keyed by region and ARN, so there is
  * one at most; while it is the notice of a promotion, the link waits behind it (the other region
- * must forget its own link first) and becomes the entry when the notice is acknowledged. Raft
- * thread. */
+ * must forget its own link first) and becomes the entry when the notice is acknowledged. A
+ * tombstone or a notice of another secret that had the name is an entry of its own, and goes first.
+ * Raft thread. */
 #ifndef CLUSTER_COMMANDS_LINKS_H
 #define CLUSTER_COMMANDS_LINKS_H
 
@@ -40,6 +41,10 @@ void link_enqueue(struct txn *txn, const char *account, const Redoubt__Secret *s
 /* The outbox entry towards `region` goes if it has this kind and generation. */
 void outbox_settle(struct txn *txn, const char *region, const char *account, const char *name,
                    const char *suffix, Redoubt__OutboxKind kind, uint64_t generation);
+/* The tombstone or notice has been heard. The link of the secret that has the name now waited
+ * behind it, if it is due: it goes (again) into the outbox, which wakes the shipper. */
+void outbox_end(struct txn *txn, const char *region, const char *account, const char *name,
+                const char *suffix);
 /* Links of a secret, each named once; owned memory is freed. */
 bool secret_has_links(struct txn *txn, const char *account, const char *name);
 

@@ -44,7 +44,11 @@ static bool link_retry(struct txn *txn, const char *account, const Redoubt__Secr
     }
     if (!texts_are_equal(link->kms_key_id, kms_key_id)) {
         text_set(&link->kms_key_id, kms_key_id);
-        link->acked_revision = 0; /* the shipper sends every value again, to be sealed anew */
+        /* The shipper sends every value again, to be sealed anew, from the revision on that the
+         * secret is about to get; what is still under way was sealed under the former key. */
+        link->acked_revision = 0;
+        link->has_reseal_revision = true;
+        link->reseal_revision = secret->revision + 1;
         changed = true;
     }
     link_put_dirty(txn, account, secret, link);

@@ -111,13 +111,14 @@ static void record_day(Redoubt__Link *link, const Redoubt__ItemVerdict *verdict)
     }
 }
 
-/* The replica has `revision`. While that is not the latest, the link stays (or becomes) due. */
+/* The replica has `revision`. While that is not the latest, the link stays (or becomes) due. A
+ * state from before the replica's key was changed does not count. */
 static void record_success(const struct outcome *outcome, uint64_t revision) {
     const Redoubt__OutcomeItem *item = outcome->item;
     Redoubt__Link *link = outcome->link;
 
     link->has_acked_revision = true;
-    if (link->acked_revision < revision) {
+    if (link->acked_revision < revision && link->reseal_revision <= revision) {
         link->acked_revision = revision;
     }
     link->has_force = false;
@@ -191,13 +192,11 @@ static void outcome_upsert(struct txn *txn, const char *region, const Redoubt__O
     }
 }
 
-/* A tombstone or a notice was heard. A link that waited behind a notice is due now. */
+/* A tombstone or a notice was heard. */
 static void outcome_entry(struct txn *txn, const char *region, const Redoubt__OutcomeItem *item) {
     Redoubt__Verdict verdict = item->verdict->verdict;
     AUTO(outbox_release)
     Redoubt__Outbox *entry = state_outbox_of(txn, region, item->account, item->name, item->suffix);
-    AUTO(secret_release) Redoubt__Secret *secret = NULL;
-    AUTO(link_release) Redoubt__Link *link = NULL;
 
     if (entry == NULL || entry->kind != item->kind || entry->generation != item->generation ||
         (verdict != REDOUBT__VERDICT__VERDICT_APPLIED &&
@@ -205,14 +204,7 @@ static void outcome_entry(struct txn *txn, const char *region, const Redoubt__Ou
          verdict != REDOUBT__VERDICT__VERDICT_STALE)) {
         return;
     }
-    txn_delete_outbox(txn, region, item->account, item->name, item->suffix);
-    secret = state_secret(txn, item->account, item->name);
-    if (secret != NULL && strcmp(secret->suffix, item->suffix) == 0) {
-        link = state_link(txn, item->account, item->name, region);
-    }
-    if (link != NULL) {
-        link_enqueue(txn, item->account, secret, link);
-    }
+    outbox_end(txn, region, item->account, item->name, item->suffix);
 }
 
 void outcome_batch_apply(struct txn *txn, const struct apply_context *context,

@@ -103,7 +103,8 @@ static bool shipped_version_is_valid(const Redoubt__Version *version) {
     return text_is_within(version->id, 1, LIMIT_TOKEN) &&
            labels_are_valid(version->stages, version->n_stages) &&
            time_is_valid(version->has_created_ms, version->created_ms) &&
-           (!version->has_kind || kind_is_valid(version->has_kind, version->kind)) &&
+           (!version->has_kind || (kind_is_valid(version->has_kind, version->kind) &&
+                                   version->has_revision && version->revision > 0)) &&
            text_is_at_most(version->key_id, LIMIT_KMS_KEY_ID) && version->digest.len <= DIGEST_MAX;
 }
 

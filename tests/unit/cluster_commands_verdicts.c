@@ -406,6 +406,24 @@ static void refuse_records(struct regions *r) {
     }
 }
 
+/* A value given twice, and a version whose value has no revision. */
+static void refuse_values(struct regions *r) {
+    struct shipment shipment;
+
+    put(&r->east, "t2", "v2");
+    shipment = ship(&r->east, WEST);
+    assert_int_equal(shipment.batch->items[0]->n_values, 2);
+    free(shipment.batch->items[0]->values[1]->version_id);
+    shipment.batch->items[0]->values[1]->version_id = strdup("t1"); /* twice */
+    assert_int_equal(redeliver(&r->west, &shipment), V(REFUSED));
+    shipment_free(&shipment);
+
+    shipment = ship(&r->east, WEST);
+    shipment.batch->items[0]->secret->versions[0]->revision = 0;
+    assert_int_equal(redeliver(&r->west, &shipment), V(REFUSED));
+    shipment_free(&shipment);
+}
+
 static void test_refused_items(void **state) {
     struct regions *r = *state;
     struct shipment shipment;
@@ -440,6 +458,7 @@ static void test_refused_items(void **state) {
     assert_int_equal(redeliver(&r->west, &shipment), V(REFUSED));
     shipment_free(&shipment);
     refuse_records(r);
+    refuse_values(r);
     assert_int_equal(machine_hash(&r->west), hash);
 
     /* A batch that names this very region, or none, is no batch. */

@@ -29,6 +29,7 @@ static Redoubt__WireBatch *decode(const struct outgoing *out) {
     assert_non_null(batch);
     assert_string_equal(batch->from_region, EAST);
     assert_string_equal(batch->to_region, WEST);
+    assert_int_equal(batch->level, WIRE_LEVEL);
     assert_int_equal(batch->n_items, out->sent.n);
     return batch;
 }

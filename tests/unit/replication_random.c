@@ -20,6 +20,8 @@ struct flight {
     bool is_answered;
 };
 
+#define OTHER_KEY "alias/other"
+
 struct world3 {
     struct region regions[REGIONS];
     struct flight pool[POOL];
@@ -154,8 +156,10 @@ static void step_write(struct world3 *w, struct region *r, const char *name) {
 static void step_client(struct world3 *w) {
     struct region *r = &w->regions[below(w, REGIONS)];
     const char *name = secret_names[below(w, NAMES)];
-    struct call call = {
-        .name = name, .targets = {region_names[below(w, REGIONS)]}, .force = below(w, 3) == 0};
+    struct call call = {.name = name,
+                        .targets = {region_names[below(w, REGIONS)]},
+                        .kms_key_id = below(w, 3) == 0 ? OTHER_KEY : NULL,
+                        .force = below(w, 3) == 0};
 
     switch (below(w, 12)) {
     case 0:
@@ -199,6 +203,28 @@ static void settle_all(struct world3 *w) {
     assert_int_equal(moved, 0); /* the outboxes are empty */
 }
 
+/* Every value of the replica lies under the key that the link asks for. */
+static void expect_key_of_link(struct region *primary, struct region *replica,
+                               const Redoubt__Secret *secret) {
+    Redoubt__Link *link = machine_link(&primary->m, secret->name, replica->m.region);
+    char *key_id = NULL;
+    struct err err;
+
+    assert_int_equal(
+        vault_resolve_key(machine_view(&replica->m), ACCOUNT, link->kms_key_id, &key_id, &err), OK);
+    for (size_t i = 0; i < secret->n_versions; i++) {
+        Redoubt__Sealed *sealed = NULL;
+        assert_int_equal(view_value(machine_view(&replica->m), ACCOUNT, secret->name,
+                                    secret->versions[i]->id, &sealed),
+                         OK);
+        assert_non_null(sealed);
+        assert_string_equal(sealed->key_id, key_id);
+        redoubt__sealed__free_unpacked(sealed, NULL);
+    }
+    free(key_id);
+    redoubt__link__free_unpacked(link, NULL);
+}
+
 /* Every value that the primary has opens there, and opens to the same at the replica. */
 static void expect_equal_values(struct region *primary, struct region *replica,
                                 const Redoubt__Secret *secret) {
@@ -240,6 +266,7 @@ static void expect_true_link(struct world3 *w, struct region *primary, struct re
         assert_int_equal(copy->revision, secret->revision);
         assert_int_equal(copy->n_versions, secret->n_versions);
         expect_equal_values(primary, replica, secret);
+        expect_key_of_link(primary, replica, secret);
         w->verdicts[0]++;
     } else if (status == -1 && copy != NULL && copy->replica_of != NULL && secret != NULL) {
         /* A replica that its primary does not know of is nobody's. */
@@ -257,6 +284,7 @@ static void run_seed(uint64_t seed, unsigned verdicts[16]) {
     w->rng = seed;
     for (int i = 0; i < REGIONS; i++) {
         region_init(&w->regions[i], region_names[i]);
+        region_make_key(&w->regions[i], OTHER_KEY);
     }
     for (int step = 0; step < STEPS; step++) {
         unsigned from = below(w, REGIONS);
