@@ -205,14 +205,17 @@ static uint64_t find_agreement(const struct core *core, uint64_t index, uint64_t
     return at;
 }
 
-static void complete_append_result(const struct core *core,
-                                   const struct raft_append_entries *append,
+static void complete_append_result(const struct core *core, const struct raft_message *request,
                                    struct raft_append_entries_result *result) {
-    if (append->term < raft_current_term(&core->raft)) {
+    const struct raft_append_entries *append = &request->append_entries;
+    bool is_append = request->type == RAFT_APPEND_ENTRIES;
+    uint64_t term = is_append ? append->term : request->install_snapshot.term;
+
+    if (term < raft_current_term(&core->raft)) {
         /* libraft leaves it unset (whatever lay on its stack) when it refuses an old term. The
          * sender does not read it; it must not leave the process all the same. */
         result->last_log_index = 0;
-    } else if (result->rejected != 0 && result->rejected == append->prev_log_index &&
+    } else if (is_append && result->rejected != 0 && result->rejected == append->prev_log_index &&
                result->rejected > core->commit && core_term_at(core, result->rejected) != 0) {
         result->last_log_index = find_agreement(core, result->rejected, append->prev_log_term);
     }
@@ -221,9 +224,9 @@ static void complete_append_result(const struct core *core,
 static void complete_message(const struct core *core, const struct raft_event *event,
                              struct raft_message *message) {
     if (message->type == RAFT_APPEND_ENTRIES_RESULT && event->type == RAFT_RECEIVE &&
-        event->receive.message->type == RAFT_APPEND_ENTRIES) {
-        complete_append_result(core, &event->receive.message->append_entries,
-                               &message->append_entries_result);
+        (event->receive.message->type == RAFT_APPEND_ENTRIES ||
+         event->receive.message->type == RAFT_INSTALL_SNAPSHOT)) {
+        complete_append_result(core, event->receive.message, &message->append_entries_result);
     }
 }
 
