@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -444,14 +445,65 @@ static enum errc resolve_folder(struct dev *dev, struct err *err) {
     return code;
 }
 
+/* ---- one dev a folder, one dev a port ---- */
+
+/* The lock is held until the process ends; the servers that it starts do not inherit it. */
+static enum errc claim_folder(const struct dev *dev, struct err *err) {
+    char path[DEV_PATH];
+    int fd;
+
+    path_in(path, dev->folder, "lock");
+    fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return err_set(err, ERR_IO, "cannot open %s: %s", path, strerror(errno));
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        (void)close(fd);
+        return err_set(err, ERR_IO, "another redoubt dev runs on %s: stop it, or give --data",
+                       dev->folder);
+    }
+    return OK;
+}
+
+/* 0 where all ports are free. */
+static unsigned find_taken_port(const struct dev *dev) {
+    for (size_t i = 0; i < dev->n_regions; i++) {
+        unsigned port = dev->regions[i].port;
+        if (!probe_port_is_free(dev->options->bind, port)) {
+            return port;
+        }
+        if (!probe_port_is_free(dev->options->bind, port + DEV_PEER_OFFSET)) {
+            return port + DEV_PEER_OFFSET;
+        }
+    }
+    return 0;
+}
+
+/* Without this, whoever listens there would answer our health checks, and we would announce its
+ * server with our keys. The servers of a dev that was killed have a moment to end. */
+static enum errc check_ports(const struct dev *dev, struct err *err) {
+    uint64_t deadline = now_ms() + DEV_STOP_MS;
+    unsigned taken = find_taken_port(dev);
+
+    while (taken != 0 && now_ms() < deadline && wait_a_tick()) {
+        taken = find_taken_port(dev);
+    }
+    if (taken != 0) {
+        return err_set(err, ERR_IO, "cannot listen on %s:%u: is it in use? Give another --port",
+                       dev->options->bind, taken);
+    }
+    return OK;
+}
+
 int dev_run(const struct dev_options *options) {
     static struct dev dev; /* large, and there is one */
     char env_path[DEV_PATH];
     struct err err;
 
     dev.options = options;
-    if (resolve_folder(&dev, &err) != OK || read_regions(&dev, &err) != OK ||
-        prepare(&dev, &err) != OK) {
+    if (resolve_folder(&dev, &err) != OK || claim_folder(&dev, &err) != OK ||
+        read_regions(&dev, &err) != OK ||
+        (!options->only_prepare && check_ports(&dev, &err) != OK) || prepare(&dev, &err) != OK) {
         (void)fprintf(stderr, "redoubt: %s\n", err.message);
         return EXIT_FAILURE;
     }

@@ -2,10 +2,10 @@
  * data folder, root key, log and TLS identity. It writes their configurations, supervises the
  * processes, and tells the user how to reach them; it serves nothing itself.
  *
- * Below the data folder: ca.crt, ca.key, credentials, env, and a folder a region with redoubt.conf,
- * root.key, node.crt, node.key, data/. Region i (from 0) has its API at port + 10 i and its peer
- * door DEV_PEER_OFFSET above. A process that ends by itself is started again after DEV_RESTART_MS,
- * doubled while it keeps ending early. */
+ * Below the data folder: ca.crt, ca.key, credentials, env, lock, and a folder a region with
+ * redoubt.conf, root.key, node.crt, node.key, data/. Region i (from 0) has its API at port + 10 i
+ * and its peer door DEV_PEER_OFFSET above. A process that ends by itself is started again after
+ * DEV_RESTART_MS, doubled while it keeps ending early. One dev at a time runs on a data folder. */
 #ifndef SERVER_DEV_H
 #define SERVER_DEV_H
 

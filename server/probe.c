@@ -7,9 +7,12 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-static int connect_to(const char *host, unsigned port) {
+/* A socket for `host`:`port` on which `act` (connect or bind) succeeded; -1 otherwise. */
+static int open_socket(const char *host, unsigned port,
+                       int (*act)(int, const struct sockaddr *, socklen_t)) {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     const struct timeval patience = {.tv_usec = PROBE_MS * 1000};
+    const int on = 1;
     struct addrinfo *found = NULL;
     char service[16];
     int fd;
@@ -22,7 +25,8 @@ static int connect_to(const char *host, unsigned port) {
     if (fd >= 0) {
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
         (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-        if (connect(fd, found->ai_addr, found->ai_addrlen) != 0) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+        if (act(fd, found->ai_addr, found->ai_addrlen) != 0) {
             (void)close(fd);
             fd = -1;
         }
@@ -34,7 +38,7 @@ static int connect_to(const char *host, unsigned port) {
 bool probe_health(const char *host, unsigned port) {
     static const char healthy[] = "HTTP/1.1 200 ";
     char text[512];
-    int fd = connect_to(host, port);
+    int fd = open_socket(host, port, connect);
     int len;
     bool ok;
 
@@ -48,4 +52,16 @@ bool probe_health(const char *host, unsigned port) {
          memcmp(text, healthy, sizeof(healthy) - 1) == 0;
     (void)close(fd);
     return ok;
+}
+
+bool probe_port_is_free(const char *host, unsigned port) {
+    /* With SO_REUSEADDR, as servers bind: only one that listens is in the way, no connection of
+     * before. */
+    int fd = open_socket(host, port, bind);
+
+    if (fd < 0) {
+        return false;
+    }
+    (void)close(fd);
+    return true;
 }

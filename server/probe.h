@@ -1,5 +1,5 @@
-/* A health check from outside: does a node's API answer GET /health with 200? Blocks for up to
- * PROBE_MS. */
+/* Questions about a port from outside. Each blocks for up to PROBE_MS, besides the time that a name
+ * takes to resolve. */
 #ifndef SERVER_PROBE_H
 #define SERVER_PROBE_H
 
@@ -7,6 +7,10 @@
 
 enum { PROBE_MS = 500 };
 
+/* Does a node's API answer GET /health with 200? */
 bool probe_health(const char *host, unsigned port);
+
+/* Could a server listen on `host`:`port` now? `host` is an address of this machine. */
+bool probe_port_is_free(const char *host, unsigned port);
 
 #endif

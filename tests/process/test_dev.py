@@ -86,6 +86,23 @@ def test_the_regions_die_with_dev():
         dev.stdout.close()
 
 
+def test_a_second_dev_is_told_what_is_in_its_way():
+    with tempfile.TemporaryDirectory(prefix="redoubt-dev-") as temporary:
+        folder, port = pathlib.Path(temporary) / "data", free_base_port(3)
+        first = start_dev(folder, port)
+        try:
+            eventually((folder / "env").exists, START_SECONDS, what="the env file")
+            for other, reason in ((folder, "another redoubt dev runs on"),
+                                  (pathlib.Path(temporary) / "other", f"cannot listen on 127.0.0.1:{port}")):
+                second = start_dev(other, port)
+                output, _ = second.communicate(timeout=60)
+                assert second.returncode == 1 and reason in output and "serve" not in output, output
+            assert (folder / "env").exists()
+        finally:
+            first.send_signal(signal.SIGTERM)
+            first.communicate(timeout=60)
+
+
 def prepare(folder):
     return subprocess.run([BINARY, "dev", "--start", "no", "--data", str(folder)], capture_output=True, text=True, timeout=60)
 
