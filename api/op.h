@@ -10,6 +10,7 @@
 #include "api/shape.h"
 #include "base/arena.h"
 #include "base/errc.h"
+#include "base/quotas.h"
 #include "base/world.h"
 #include "cluster/command.h"
 #include "crypto/credentials.h"
@@ -34,6 +35,9 @@ struct op_context {
     size_t n_peers;
     const struct view *view; /* READ: of this moment. WRITE: while preparing */
     struct keyring *keyring;
+    const struct quotas *quotas;
+    const char
+        *functions; /* endpoint that rotation functions are invoked at; NULL: there is none */
     int64_t now_ms;
     struct err *err; /* fill on failure */
     bool stale;      /* the caller accepted a stale read */
@@ -63,7 +67,7 @@ struct op {
     enum op_class class;
     enum op_resource resource;
     const struct shape *in;
-    const struct shape *out;
+    const struct shape *out; /* NULL: the reply has no members */
     const enum errc *errors; /* modelled ones it may give, ended by OK */
     op_read_fn *read;
     op_prepare_fn *prepare;

@@ -25,6 +25,8 @@ static const char *kind_name(enum field_kind kind) {
         return "strings";
     case FIELD_LIST:
         return "structures";
+    case FIELD_STRUCT:
+        return "structure";
     case FIELD_STAGES:
         return "stages";
     }
@@ -95,6 +97,7 @@ static bool put_extra(json_t *member, const struct field *field, unsigned depth)
     case FIELD_STRS:
         return put_element(member, field->extra);
     case FIELD_LIST:
+    case FIELD_STRUCT:
         return put(member, "members", members_new(field->extra, depth + 1));
     case FIELD_SECRET:
     case FIELD_BLOB:
@@ -158,7 +161,7 @@ static json_t *operation_new(const struct op *op) {
         put(object, "summary", json_string(op->summary)) &&
         put(object, "errors", errors_new(op->errors)) &&
         put(object, "input", members_new(op->in, 0)) &&
-        put(object, "output", members_new(op->out, 0))) {
+        put(object, "output", op->out != NULL ? members_new(op->out, 0) : json_array())) {
         return object;
     }
     json_decref(object);

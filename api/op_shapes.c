@@ -2,6 +2,8 @@
 
 #include "model/secret_id.h"
 
+#include <string.h>
+
 const struct str_rule op_region_rule = {
     .matches = region_name_is_valid,
     .pattern = "^([a-z]+-)+\\d+$",
@@ -10,6 +12,26 @@ const struct str_rule op_region_rule = {
 };
 
 const struct str_rule op_stage_rule = {.min = 1, .max = LIMIT_STAGE};
+
+static bool duration_matches(const char *text) {
+    size_t digits = strspn(text, "0123456789");
+
+    return digits > 0 && strcmp(text + digits, "h") == 0;
+}
+
+const struct str_rule op_duration_rule = {.matches = duration_matches, .pattern = "[0-9]+h"};
+
+static bool expression_matches(const char *text) {
+    static const char alphabet[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                   "abcdefghijklmnopqrstuvwxyz()#?*-/, ";
+
+    return text[0] != '\0' && text[strspn(text, alphabet)] == '\0';
+}
+
+const struct str_rule op_expression_rule = {
+    .matches = expression_matches,
+    .pattern = "[0-9A-Za-z\\(\\)#\\?\\*\\-\\/, ]+",
+};
 
 #define SHAPE_SELF struct op_tag
 static const struct field op_tag_fields[] = {OP_TAG(SHAPE_FIELD)};
@@ -37,3 +59,28 @@ static const struct field op_replication_out_fields[] = {OP_REPLICATION_OUT(SHAP
 const struct shape op_replication_out_shape = {"ReplicationOut", sizeof(struct op_replication_out),
                                                op_replication_out_fields,
                                                ARRAY_LEN(op_replication_out_fields)};
+
+#define SHAPE_SELF struct op_rotation_rules
+static const struct field op_rotation_rules_fields[] = {OP_ROTATION_RULES(SHAPE_FIELD)};
+#undef SHAPE_SELF
+const struct shape op_rotation_rules_shape = {"RotationRulesType", sizeof(struct op_rotation_rules),
+                                              op_rotation_rules_fields,
+                                              ARRAY_LEN(op_rotation_rules_fields)};
+
+#define SHAPE_SELF struct op_external_metadata
+static const struct field op_external_metadata_fields[] = {OP_EXTERNAL_METADATA(SHAPE_FIELD)};
+#undef SHAPE_SELF
+const struct shape op_external_metadata_shape = {
+    "ExternalSecretRotationMetadataItem", sizeof(struct op_external_metadata),
+    op_external_metadata_fields, ARRAY_LEN(op_external_metadata_fields)};
+
+#define SHAPE_SELF struct op_summary
+static const struct field op_summary_described_fields[] = {OP_SUMMARY_DESCRIBED(SHAPE_FIELD)};
+static const struct field op_summary_listed_fields[] = {OP_SUMMARY_LISTED(SHAPE_FIELD)};
+#undef SHAPE_SELF
+const struct shape op_summary_described_shape = {
+    "DescribeSecretResponse", sizeof(struct op_summary), op_summary_described_fields,
+    ARRAY_LEN(op_summary_described_fields)};
+const struct shape op_summary_listed_shape = {"SecretListEntry", sizeof(struct op_summary),
+                                              op_summary_listed_fields,
+                                              ARRAY_LEN(op_summary_listed_fields)};

@@ -423,6 +423,71 @@ struct stage_map op_stages_out(struct op_context *context, const Redoubt__Secret
     return (struct stage_map){.present = n > 0, .rows = rows, .n = n};
 }
 
+static const char *text_out(struct op_context *context, const char *text) {
+    return text != NULL ? arena_strdup(context->arena, text) : NULL;
+}
+
+static void rules_out(struct op_context *context, const Redoubt__Rotation *rotation,
+                      struct op_summary *out) {
+    struct op_rotation_rules *rules;
+
+    if (!rotation->has_automatically_after_days && rotation->schedule_expression == NULL &&
+        rotation->duration == NULL) {
+        return;
+    }
+    rules = arena_alloc(context->arena, sizeof(*rules));
+    if (rules != NULL) {
+        rules->days = (struct opt_int){.present = rotation->has_automatically_after_days,
+                                       .value = rotation->automatically_after_days};
+        rules->duration = text_out(context, rotation->duration);
+        rules->expression = text_out(context, rotation->schedule_expression);
+        out->rules = rules;
+    }
+}
+
+static void rotation_out(struct op_context *context, const Redoubt__Rotation *rotation,
+                         struct op_summary *out) {
+    struct op_external_metadata *metadata;
+    size_t n = rotation->n_external_metadata;
+
+    out->rotation_enabled = (struct opt_bool){.present = true, .value = rotation->enabled};
+    out->function_arn = text_out(context, rotation->function_arn);
+    rules_out(context, rotation, out);
+    out->external_role_arn = text_out(context, rotation->external_role_arn);
+    out->rotated = op_time(rotation->has_last_rotated_ms, rotation->last_rotated_ms);
+    out->next_rotation =
+        op_time(rotation->enabled && rotation->has_next_rotation_ms, rotation->next_rotation_ms);
+    metadata = n > 0 ? arena_alloc(context->arena, n * sizeof(*metadata)) : NULL;
+    for (size_t i = 0; metadata != NULL && i < n; i++) {
+        metadata[i].key = text_out(context, rotation->external_metadata[i]->key);
+        metadata[i].value = text_out(context, rotation->external_metadata[i]->value);
+    }
+    out->external_metadata =
+        (struct shape_list){.present = metadata != NULL, .items = metadata, .n = n};
+}
+
+enum errc op_summary(struct op_context *context, const Redoubt__Secret *secret,
+                     struct op_summary *ret) {
+    ret->arn = op_arn(context, secret->name, secret->suffix);
+    ret->name = text_out(context, secret->name);
+    ret->type = text_out(context, secret->type);
+    ret->description = text_out(context, secret->description);
+    ret->kms_key_id = text_out(context, secret->kms_key_id);
+    ret->changed = op_time(secret->has_changed_ms, secret->changed_ms);
+    ret->accessed = op_day(secret->has_last_accessed_day, secret->last_accessed_day);
+    ret->deleted = op_time(secret->has_deletion_ms, secret->deletion_ms);
+    ret->created = op_time(secret->has_created_ms, secret->created_ms);
+    ret->tags = op_tags_out(context, secret);
+    ret->stages = op_stages_out(context, secret);
+    if (secret->rotation != NULL) {
+        rotation_out(context, secret->rotation, ret);
+    }
+    if (secret->replica_of != NULL) {
+        ret->primary_region = text_out(context, secret->replica_of->region);
+    }
+    return context->arena->failed ? op_no_memory(context) : OK;
+}
+
 static const char *link_message(struct op_context *context, enum link_status status,
                                 const char *failure) {
     switch (status) {

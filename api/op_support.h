@@ -82,6 +82,10 @@ struct opt_int op_time(bool present, int64_t ms);
 struct opt_int op_day(bool present, int64_t day);
 struct str_list op_strings_out(struct op_context *context, char *const *items, size_t n);
 struct shape_list op_tags_out(struct op_context *context, const Redoubt__Secret *secret);
+/* Everything of the record; not what its links tell (PrimaryRegion of a primary,
+ * ReplicationStatus). ERR_NO_MEMORY. */
+MUSTCHECK enum errc op_summary(struct op_context *context, const Redoubt__Secret *secret,
+                               struct op_summary *ret);
 /* The versions that carry labels; absent when none does. */
 struct stage_map op_stages_out(struct op_context *context, const Redoubt__Secret *secret);
 /* Both are lists of struct op_replication_status. */

@@ -26,7 +26,9 @@ struct service {
     struct peer_client *peers;
     const char *const *peer_names;
     size_t n_peers;
-    bool forward; /* requests of other regions: forward, or refuse */
+    bool forward;                /* requests of other regions: forward, or refuse */
+    const struct quotas *quotas; /* NULL: the service's own */
+    const char *functions;       /* endpoint of rotation functions; NULL: none */
 };
 
 /* exchange_handler_fn of the API listener; arg is a struct service. Also answers GET /health. */

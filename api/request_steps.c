@@ -230,6 +230,8 @@ static void context_fill(struct request *request, const struct view *view) {
         .n_peers = service->n_peers,
         .view = view,
         .keyring = service->keyring,
+        .quotas = service->quotas != NULL ? service->quotas : &quotas_default,
+        .functions = service->functions,
         .now_ms = request->now_ms,
         .err = &request->err,
         .stale = request->context.stale,

@@ -294,6 +294,18 @@ static enum errc decode_list(struct decoder *decoder, const struct field *field,
     return OK;
 }
 
+static enum errc decode_structure(struct decoder *decoder, const struct field *field,
+                                  const json_t *json, const char *path, void *at) {
+    const struct shape *shape = field->extra;
+    void *out = arena_alloc(decoder->arena, shape->size);
+
+    if (out == NULL) {
+        return no_memory(decoder);
+    }
+    *(void **)at = out;
+    return decode_struct(decoder, shape, json, path, out);
+}
+
 /* --- members --- */
 
 /* 'secretId' at the top, 'tags.1.member.key' below. */
@@ -327,6 +339,8 @@ static enum errc decode_field(struct decoder *decoder, const struct field *field
         return decode_strings(decoder, field, json, path, at);
     case FIELD_LIST:
         return decode_list(decoder, field, json, path, at);
+    case FIELD_STRUCT:
+        return decode_structure(decoder, field, json, path, at);
     case FIELD_TIME:
     case FIELD_STAGES:
         break;

@@ -2,19 +2,21 @@
  * validation with the service's sentences, encoding, and documentation.
  *
  * A shape is a list of X(kind, member, wire name, flags, min, max, extra):
- *   kind    C member                            wire
- *   STR     const char *member                  string (arena; NULL: absent)
- *   TOKEN   const char *member                  string, idempotency token; see OP_TOKEN flags
- *   SECRET  struct secret *member               string, sensitive (NULL: absent)
- *   BLOB    struct secret *member               base64 string, sensitive, bounds on the decoded
- * bytes BOOL    struct opt_bool member              true or false INT     struct opt_int member
- * integer TIME    struct opt_int member               reply only: milliseconds; goes out as seconds
- * with three decimals STRS    struct str_list member              list of strings; min and max
- * bound the list, extra is a `struct str_rule` LIST    struct shape_list member            list of
- * structures; extra is the element's shape STAGES  struct stage_map member             reply only:
- * map of version id to list of labels `min`/`max`: length of strings in characters and bytes, value
- * of integers, number of elements; SHAPE_NO_MAX: unbounded. `extra` is NULL, or the address of what
- * the kind asks for; for STR a `struct str_rule` with a pattern or an enumeration. */
+ *   STR     const char *: a string (arena; NULL: absent)
+ *   TOKEN   const char *: a string, idempotency token; see the flags F_TOKEN_...
+ *   SECRET  struct secret *: a string, sensitive (NULL: absent)
+ *   BLOB    struct secret *: base64, sensitive; bounds on the decoded bytes
+ *   BOOL    struct opt_bool: true or false
+ *   INT     struct opt_int: an integer
+ *   TIME    struct opt_int: reply only; milliseconds, goes out as seconds with three decimals
+ *   STRS    struct str_list: strings; min and max bound the list, extra is a `struct str_rule`
+ *   LIST    struct shape_list: structures; extra is the element's shape
+ *   STRUCT  void *: one structure (arena; NULL: absent); extra is its shape
+ *   STAGES  struct stage_map: reply only; map of version id to list of labels
+ *
+ * `min`/`max`: length of strings in characters and bytes, value of integers, number of elements;
+ * SHAPE_NO_MAX: unbounded. `extra` is NULL, or the address of what the kind asks for; for STR a
+ * `struct str_rule` with a pattern or an enumeration. */
 #ifndef API_SHAPE_H
 #define API_SHAPE_H
 
@@ -64,6 +66,7 @@ enum field_kind {
     FIELD_TIME,
     FIELD_STRS,
     FIELD_LIST,
+    FIELD_STRUCT,
     FIELD_STAGES,
 };
 
@@ -113,6 +116,7 @@ struct shape {
 #define SHAPE_C_TIME                                             struct opt_int
 #define SHAPE_C_STRS                                             struct str_list
 #define SHAPE_C_LIST                                             struct shape_list
+#define SHAPE_C_STRUCT                                           void *
 #define SHAPE_C_STAGES                                           struct stage_map
 
 #define SHAPE_MEMBER(kind, member, wire, flags, min, max, extra) SHAPE_C_##kind member;

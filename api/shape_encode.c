@@ -74,6 +74,8 @@ static bool field_is_present(const struct field *field, const void *at) {
         return ((const struct str_list *)at)->present;
     case FIELD_LIST:
         return ((const struct shape_list *)at)->present;
+    case FIELD_STRUCT:
+        return *(void *const *)at != NULL;
     case FIELD_STAGES:
         return ((const struct stage_map *)at)->present;
     }
@@ -109,6 +111,9 @@ static void encode_value(struct buf *out, const struct field *field, const void 
         break;
     case FIELD_LIST:
         encode_list(out, field->extra, at);
+        break;
+    case FIELD_STRUCT:
+        shape_encode(field->extra, *(void *const *)at, out);
         break;
     case FIELD_STAGES:
         encode_stages(out, at);

@@ -24,6 +24,14 @@ enum {
        larger; and secrets passed over that are not to be shown, so that no read takes long. */
     LIMIT_LIST_BYTES = 512 * 1024,
     LIMIT_LIST_SCAN = 5000,
+    LIMIT_FILTERS = 10, /* from the service: filters of a call, and values of a filter */
+    LIMIT_FILTER_VALUE = 512,
+    LIMIT_BATCH_GET = 20,  /* from the service: secrets that one call reads */
+    LIMIT_PASSWORD = 4096, /* from the service: length, and characters excluded */
+    LIMIT_ROTATION_DAYS = 1000,
+    LIMIT_SCHEDULE = 256,
+    LIMIT_POLICY = 20480, /* from the service; in characters */
+    LIMIT_TYPE = 256,
     LIMIT_NEXT_TOKEN = 4096,
     LIMIT_ACCOUNT = 12,
     LIMIT_ARN_SUFFIX = 6,

@@ -57,6 +57,6 @@ MUSTCHECK enum errc command_apply(struct txn *txn, const struct apply_context *c
 void command_result_free(Redoubt__Result *result);
 
 /* The highest level this release understands. */
-enum { COMMAND_LEVEL = 1 };
+enum { COMMAND_LEVEL = 2 };
 
 #endif

@@ -227,6 +227,7 @@ static void fill_service(struct parts *parts, const struct config *config) {
         .peer_names = config->peer_names,
         .n_peers = config->n_peers,
         .forward = config->forward,
+        .functions = config->lambda_endpoint[0] != '\0' ? config->lambda_endpoint : NULL,
     };
 }
 

@@ -5,37 +5,18 @@
 
 #define IN(X) OP_SECRET_ID(X)
 
-#define OUT(X)                                                                                     \
-    X(STR, arn, "ARN", F_NONE, 0, SHAPE_NO_MAX, NULL)                                              \
-    X(STR, name, "Name", F_NONE, 0, SHAPE_NO_MAX, NULL)                                            \
-    X(STR, description, "Description", F_NONE, 0, SHAPE_NO_MAX, NULL)                              \
-    X(STR, kms_key_id, "KmsKeyId", F_NONE, 0, SHAPE_NO_MAX, NULL)                                  \
-    X(TIME, changed, "LastChangedDate", F_NONE, 0, SHAPE_NO_MAX, NULL)                             \
-    X(TIME, accessed, "LastAccessedDate", F_NONE, 0, SHAPE_NO_MAX, NULL)                           \
-    X(TIME, deleted, "DeletedDate", F_NONE, 0, SHAPE_NO_MAX, NULL)                                 \
-    X(LIST, tags, "Tags", F_NONE, 0, SHAPE_NO_MAX, &op_tag_shape)                                  \
-    X(STAGES, stages, "VersionIdsToStages", F_NONE, 0, SHAPE_NO_MAX, NULL)                         \
-    X(TIME, created, "CreatedDate", F_NONE, 0, SHAPE_NO_MAX, NULL)                                 \
-    X(STR, primary_region, "PrimaryRegion", F_NONE, 0, SHAPE_NO_MAX, NULL)                         \
-    X(LIST, replication, "ReplicationStatus", F_NONE, 0, SHAPE_NO_MAX, &op_replication_status_shape)
-
 DECLARE_SHAPE_STRUCT(describe_secret_in, IN)
-DECLARE_SHAPE_STRUCT(describe_secret_out, OUT)
 #define SHAPE_SELF struct describe_secret_in
 DEFINE_SHAPE(describe_secret_in, IN)
 #undef SHAPE_SELF
-#define SHAPE_SELF struct describe_secret_out
-DEFINE_SHAPE(describe_secret_out, OUT)
-#undef SHAPE_SELF
 
-/* A replica names its primary; a primary with replicas names itself and them. */
+/* A replica names its primary (op_summary); a primary with replicas names itself and them. */
 static enum errc describe_replication(struct op_context *context, const Redoubt__Secret *secret,
-                                      struct describe_secret_out *out) {
+                                      struct op_summary *out) {
     struct view_links links;
     enum errc rc;
 
     if (secret->replica_of != NULL) {
-        out->primary_region = secret->replica_of->region;
         return OK;
     }
     rc = view_links(context->view, context->identity->account, secret->name, &links);
@@ -52,7 +33,7 @@ static enum errc describe_replication(struct op_context *context, const Redoubt_
 
 static enum errc describe(struct op_context *context, const void *in_any, void *out_any) {
     const struct describe_secret_in *in = in_any;
-    struct describe_secret_out *out = out_any;
+    struct op_summary *out = out_any;
     const Redoubt__Secret *secret = NULL;
     enum errc rc = op_find_secret(context, in->secret_id, &secret);
 
@@ -63,17 +44,7 @@ static enum errc describe(struct op_context *context, const void *in_any, void *
     if (rc != OK) {
         return rc;
     }
-    out->arn = op_arn(context, secret->name, secret->suffix);
-    out->name = secret->name;
-    out->description = secret->description;
-    out->kms_key_id = secret->kms_key_id;
-    out->created = op_time(secret->has_created_ms, secret->created_ms);
-    out->changed = op_time(secret->has_changed_ms, secret->changed_ms);
-    out->accessed = op_day(secret->has_last_accessed_day, secret->last_accessed_day);
-    out->deleted = op_time(secret->has_deletion_ms, secret->deletion_ms);
-    out->tags = op_tags_out(context, secret);
-    out->stages = op_stages_out(context, secret);
-    return context->arena->failed ? op_no_memory(context) : OK;
+    return op_summary(context, secret, out);
 }
 
 const struct op op_describe_secret = {
@@ -83,7 +54,7 @@ const struct op op_describe_secret = {
     .class = OP_READ,
     .resource = RESOURCE_SECRET,
     .in = &describe_secret_in_shape,
-    .out = &describe_secret_out_shape,
+    .out = &op_summary_described_shape,
     .errors = ERRS(ERR_RESOURCE_NOT_FOUND, ERR_INTERNAL_SERVICE, ERR_INVALID_PARAMETER),
     .read = describe,
 };

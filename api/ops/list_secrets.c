@@ -47,35 +47,18 @@ static const struct str_rule sort_by_rule = {
     X(STR, sort_order, "SortOrder", F_NONE, 0, SHAPE_NO_MAX, &sort_order_rule)                     \
     X(STR, sort_by, "SortBy", F_NONE, 0, SHAPE_NO_MAX, &sort_by_rule)
 
-#define ENTRY(X)                                                                                   \
-    X(STR, arn, "ARN", F_NONE, 0, SHAPE_NO_MAX, NULL)                                              \
-    X(STR, name, "Name", F_NONE, 0, SHAPE_NO_MAX, NULL)                                            \
-    X(STR, description, "Description", F_NONE, 0, SHAPE_NO_MAX, NULL)                              \
-    X(STR, kms_key_id, "KmsKeyId", F_NONE, 0, SHAPE_NO_MAX, NULL)                                  \
-    X(TIME, changed, "LastChangedDate", F_NONE, 0, SHAPE_NO_MAX, NULL)                             \
-    X(TIME, accessed, "LastAccessedDate", F_NONE, 0, SHAPE_NO_MAX, NULL)                           \
-    X(TIME, deleted, "DeletedDate", F_NONE, 0, SHAPE_NO_MAX, NULL)                                 \
-    X(LIST, tags, "Tags", F_NONE, 0, SHAPE_NO_MAX, &op_tag_shape)                                  \
-    X(STAGES, stages, "SecretVersionsToStages", F_NONE, 0, SHAPE_NO_MAX, NULL)                     \
-    X(TIME, created, "CreatedDate", F_NONE, 0, SHAPE_NO_MAX, NULL)                                 \
-    X(STR, primary_region, "PrimaryRegion", F_NONE, 0, SHAPE_NO_MAX, NULL)
-
 #define OUT(X)                                                                                     \
-    X(LIST, secrets, "SecretList", F_NONE, 0, SHAPE_NO_MAX, &list_secrets_entry_shape)             \
+    X(LIST, secrets, "SecretList", F_NONE, 0, SHAPE_NO_MAX, &op_summary_listed_shape)              \
     X(STR, next_token, "NextToken", F_NONE, 0, SHAPE_NO_MAX, NULL)
 
 DECLARE_SHAPE_STRUCT(list_secrets_filter, FILTER)
 DECLARE_SHAPE_STRUCT(list_secrets_in, IN)
-DECLARE_SHAPE_STRUCT(list_secrets_entry, ENTRY)
 DECLARE_SHAPE_STRUCT(list_secrets_out, OUT)
 #define SHAPE_SELF struct list_secrets_filter
 DEFINE_SHAPE(list_secrets_filter, FILTER)
 #undef SHAPE_SELF
 #define SHAPE_SELF struct list_secrets_in
 DEFINE_SHAPE(list_secrets_in, IN)
-#undef SHAPE_SELF
-#define SHAPE_SELF struct list_secrets_entry
-DEFINE_SHAPE(list_secrets_entry, ENTRY)
 #undef SHAPE_SELF
 #define SHAPE_SELF struct list_secrets_out
 DEFINE_SHAPE(list_secrets_out, OUT)
@@ -85,7 +68,7 @@ DEFINE_SHAPE(list_secrets_out, OUT)
 struct page {
     struct op_context *context;
     bool planned_deletion;
-    struct list_secrets_entry *entries;
+    struct op_summary *entries;
     size_t n;
     size_t max;
     size_t scanned;
@@ -130,30 +113,6 @@ static enum errc check_members(struct op_context *context, const struct list_sec
     return OK;
 }
 
-static void add_entry(struct page *page, const Redoubt__Secret *secret) {
-    struct op_context *context = page->context;
-    struct arena *arena = context->arena;
-    struct list_secrets_entry *entry = &page->entries[page->n++];
-
-    entry->arn = op_arn(context, secret->name, secret->suffix);
-    entry->name = arena_strdup(arena, secret->name);
-    if (secret->description != NULL) {
-        entry->description = arena_strdup(arena, secret->description);
-    }
-    if (secret->kms_key_id != NULL) {
-        entry->kms_key_id = arena_strdup(arena, secret->kms_key_id);
-    }
-    entry->created = op_time(secret->has_created_ms, secret->created_ms);
-    entry->changed = op_time(secret->has_changed_ms, secret->changed_ms);
-    entry->accessed = op_day(secret->has_last_accessed_day, secret->last_accessed_day);
-    entry->deleted = op_time(secret->has_deletion_ms, secret->deletion_ms);
-    entry->tags = op_tags_out(context, secret);
-    entry->stages = op_stages_out(context, secret);
-    if (secret->replica_of != NULL) {
-        entry->primary_region = arena_strdup(arena, secret->replica_of->region);
-    }
-}
-
 /* One secret of the walk. Stops in front of the first that does not belong to this page, so that a
  * NextToken always has something to go on to. */
 static bool page_secret(void *arg, const Redoubt__Secret *secret) {
@@ -169,7 +128,9 @@ static bool page_secret(void *arg, const Redoubt__Secret *secret) {
             page->more = true;
             return false;
         }
-        add_entry(page, secret);
+        if (op_summary(page->context, secret, &page->entries[page->n++]) != OK) {
+            return false;
+        }
     }
     page->last_seq = secret->created_seq;
     return !page->context->arena->failed;
@@ -180,7 +141,7 @@ static enum errc add_primary_regions(struct page *page) {
     struct op_context *context = page->context;
 
     for (size_t i = 0; i < page->n; i++) {
-        struct list_secrets_entry *entry = &page->entries[i];
+        struct op_summary *entry = &page->entries[i];
         struct view_links links;
         enum errc rc;
 
