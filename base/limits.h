@@ -24,13 +24,14 @@ enum {
        larger; and secrets passed over that are not to be shown, so that no read takes long. */
     LIMIT_LIST_BYTES = 512 * 1024,
     LIMIT_LIST_SCAN = 5000,
-    /* Secrets that the filters of a list leave, held in memory (8 bytes each) while another order
-       than that of creation is walked; so many are found in a few milliseconds. More of them are
-       dense, even among hundreds of thousands. */
-    LIMIT_LIST_CANDIDATES = 10000,
+    /* Secrets that the filters of a list leave, held in memory (some 100 bytes each) while they are
+       sorted by another order than that of creation; so many take a tenth of a second, and only
+       where a walk along that order does not meet them. */
+    LIMIT_LIST_CANDIDATES = 50000,
     /* Rows (some 0.2 us each) that a list steps over in search of what its filters leave, before it
-       shows where it is by secrets that they do not leave, for LIMIT_LIST_SCAN to count. */
-    LIMIT_LIST_EFFORT = 200000,
+       tries another way, or shows where it is by secrets that they do not leave, for
+       LIMIT_LIST_SCAN to count. */
+    LIMIT_LIST_EFFORT = 100000,
     LIMIT_FILTERS = 10, /* from the service: filters of a call, and values of a filter */
     LIMIT_FILTER_VALUE = 512,
     LIMIT_BATCH_GET = 20,  /* from the service: secrets that one call reads */

@@ -74,8 +74,8 @@ bool index_key_when(struct key *out, enum index_space space, const char *account
     if (!index_key_prefix(out, space, account)) {
         return false;
     }
-    add_time(out, when);
-    add_seq(out, seq);
+    add_time(out, ~when);
+    add_seq(out, ~seq);
     return true;
 }
 
@@ -118,11 +118,20 @@ bool index_key_term(struct key *out, const char *account, enum index_field field
     return true;
 }
 
-bool index_key_seq(const uint8_t *data, size_t len, uint64_t *ret) {
+bool index_parse_seq(const uint8_t *data, size_t len, uint64_t *ret) {
     if (len < 1 + LIMIT_ACCOUNT + sizeof(*ret)) {
         return false;
     }
     *ret = get_be64(data + len - sizeof(*ret));
+    return true;
+}
+
+bool index_parse_when(const uint8_t *data, size_t len, int64_t *ret_when, uint64_t *ret_seq) {
+    if (len != 1 + LIMIT_ACCOUNT + 2 * sizeof(*ret_seq)) {
+        return false;
+    }
+    *ret_when = ~(int64_t)(get_be64(data + 1 + LIMIT_ACCOUNT) ^ 1ULL << 63);
+    *ret_seq = ~get_be64(data + 1 + LIMIT_ACCOUNT + sizeof(*ret_seq));
     return true;
 }
 

@@ -1,19 +1,21 @@
 /* The keys of the index family: hand-encoded, order-preserving (FORMAT.md, The index).
  *
  * Another layout is another INDEX_FORMAT, and every node builds its index anew. Numbers in keys are
- * big endian; times have their sign bit flipped, so that bytes order as numbers do. A builder
- * returns false for an account or a name that nothing can be stored under. Pure, any thread. */
+ * big endian; times have their sign bit flipped, so that bytes order as numbers do. Rows by time
+ * have the complement of both numbers: the latest is first, since what changed last is still in
+ * memory, where walking back is slow. A builder returns false for an account or a name that nothing
+ * can be stored under. Pure, any thread. */
 #ifndef STORAGE_INDEX_KEYS_H
 #define STORAGE_INDEX_KEYS_H
 
 #include "storage/keys.h"
 
 enum index_space {
-    INDEX_SPACE_ACCESSED = 'a', /* account day seq */
+    INDEX_SPACE_ACCESSED = 'a', /* account ~day ~seq */
     INDEX_SPACE_COUNT = 'c',    /* account */
     INDEX_SPACE_DUE = 'd',      /* due-ms kind account name */
     INDEX_SPACE_FORMAT = 'f',   /* one */
-    INDEX_SPACE_CHANGED = 'h',  /* account changed-ms seq */
+    INDEX_SPACE_CHANGED = 'h',  /* account ~changed-ms ~seq */
     INDEX_SPACE_NAME = 'n',     /* account name */
     INDEX_SPACE_SECRET = 's',   /* account seq */
     INDEX_SPACE_TERM = 't',     /* account field gram 0 seq */
@@ -74,8 +76,11 @@ MUSTCHECK bool index_key_term_prefix(struct key *out, const char *account, enum 
                                      const char *gram, size_t gram_len);
 void index_key_due_prefix(struct key *out);
 
-/* The other way: the seq that a key ends in; false where there is no room for one. */
-MUSTCHECK bool index_key_seq(const uint8_t *data, size_t len, uint64_t *ret);
+/* The other way: false for bytes that the builder does not make. The first: the number that the key
+ * of a term or of a secret ends in. */
+MUSTCHECK bool index_parse_seq(const uint8_t *data, size_t len, uint64_t *ret);
+MUSTCHECK bool index_parse_when(const uint8_t *data, size_t len, int64_t *ret_when,
+                                uint64_t *ret_seq);
 /* `account` and `name` have room for LIMIT_ACCOUNT + 1 and LIMIT_NAME + 1 bytes. */
 MUSTCHECK bool index_parse_due(const uint8_t *data, size_t len, struct due *ret, char *account,
                                char *name);

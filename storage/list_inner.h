@@ -9,12 +9,12 @@ struct list {
     const struct view *view;
     const char *account;
     const struct list_query *query;
-    const struct list_position *after;
+    struct list_position after;
     bool (*each)(void *arg, const Redoubt__Secret *secret);
     void *arg;
     bool wants_more;
-    /* What may still be spent without calling back (LIMIT_LIST_EFFORT at first). At 0 the walk
-       calls back at short distances, be they what they may: so the caller, who counts, ends it. */
+    /* What may still be spent without calling back. At 0 a walk either ends, or it calls back at
+       short distances, be they what they may: so the caller, who counts, ends it. */
     uint64_t effort_left;
 };
 
@@ -39,15 +39,20 @@ MUSTCHECK bool list_range(const struct list *list, struct range *ret, bool *ret_
 /* All of them, from the position on. */
 MUSTCHECK enum errc list_walk(struct list *list, const struct range *range);
 
-/* Those that are in `seqs` (rising), or else among `postings`. With `ret_is_sparse`, a first
- * stretch is looked at, and if there are few of them in it, *ret_is_sparse is true and nobody has
- * been called back. */
+/* Whom a walk calls back: those in `seqs` (rising), or else those among `postings`. */
 struct sieve {
     struct postings *postings;
     const uint64_t *seqs;
     size_t n;
 };
+enum walk_manner {
+    WALK_TO_THE_END,
+    WALK_WHILE_CHEAP, /* ends when the effort is spent; list->after says where */
+    WALK_IF_DENSE,    /* the same; and nobody is called back if few pass in the first stretch */
+};
+/* *ret_is_done: the list is at its end, or the callback has had enough. */
 MUSTCHECK enum errc list_walk_sieved(struct list *list, const struct range *range,
-                                     const struct sieve *sieve, bool *ret_is_sparse);
+                                     const struct sieve *sieve, enum walk_manner manner,
+                                     bool *ret_is_done);
 
 #endif

@@ -13,9 +13,9 @@
 
 enum {
     STRETCH_FIRST = 256,
-    STRETCH_MAX = 4096,
+    STRETCH_MAX = 8192,
     /* As many of the first stretch, and a page is found within some thousands of rows. */
-    DENSE = 6,
+    DENSE = 5,
     /* For one lookup: who is further away is not there. */
     LOOKUP_PATIENCE = 64,
     /* Rows between two secrets that are called back, once the effort is spent. */
@@ -72,7 +72,7 @@ bool list_range(const struct list *list, struct range *ret, bool *ret_is_all) {
 
 /* The row of the position in the order's list. */
 static bool position_key(const struct list *list, struct key *ret) {
-    const struct list_position *after = list->after;
+    const struct list_position *after = &list->after;
 
     switch (list->query->order) {
     case LIST_BY_CREATED:
@@ -95,6 +95,7 @@ struct walk {
     struct key from; /* of the position, which is not to be seen again */
     bool has_from;
     bool is_open;
+    bool is_backwards; /* against the order of the keys */
 };
 
 /* Where the walk begins: at the row of the position, or at the range's own begin. False: all of the
@@ -104,7 +105,7 @@ static bool walk_place(struct walk *walk, const struct key *prefix) {
     size_t len;
     int side;
 
-    if (!list->after->is_set) {
+    if (!list->after.is_set) {
         return true;
     }
     if (!position_key(list, &walk->from)) {
@@ -116,16 +117,20 @@ static bool walk_place(struct walk *walk, const struct key *prefix) {
         walk->has_from = true;
         return true;
     }
-    return side > 0 ? list->query->descending : !list->query->descending;
+    return side > 0 ? walk->is_backwards : !walk->is_backwards;
 }
 
 static void walk_begin(struct walk *walk, struct list *list, const struct range *range) {
     walk->list = list;
     walk->has_from = false;
+    walk->is_backwards = list->query->descending;
+    if (list->query->order == LIST_BY_CHANGED || list->query->order == LIST_BY_ACCESSED) {
+        walk->is_backwards = !list->query->descending; /* the latest row is the first */
+    }
     walk->is_open = walk_place(walk, &range->prefix);
     if (walk->is_open) {
         scan_begin_in(&walk->scan, list->view, range->family, &range->prefix,
-                      walk->has_from ? &walk->from : NULL, list->query->descending);
+                      walk->has_from ? &walk->from : NULL, walk->is_backwards);
     }
 }
 
@@ -167,20 +172,30 @@ static enum errc row_name(struct walk *walk, const uint8_t *key, size_t key_len,
     return OK;
 }
 
-/* The number in the row that a walk in another order than that of creation stands on. */
-static enum errc row_seq(struct walk *walk, const uint8_t *key, size_t key_len, uint64_t *ret) {
+/* The place of the row that a walk in another order than that of creation stands on, and the number
+ * of its secret. */
+static enum errc row_place(struct walk *walk, const uint8_t *key, size_t key_len,
+                           struct list_position *ret, uint64_t *ret_seq) {
     size_t len;
     const uint8_t *value;
 
+    ret->is_set = true;
     if (walk->list->query->order != LIST_BY_NAME) {
-        return index_key_seq(key, key_len, ret) ? OK : ERR_CORRUPT;
+        ret->name[0] = '\0';
+        if (!index_parse_when(key, key_len, &ret->when, &ret->seq)) {
+            return ERR_CORRUPT;
+        }
+        *ret_seq = ret->seq;
+        return OK;
     }
     value = scan_value(&walk->scan, &len);
-    if (len != sizeof(*ret)) {
+    if (len != sizeof(*ret_seq)) {
         return ERR_CORRUPT;
     }
-    *ret = get_le64(value);
-    return OK;
+    *ret_seq = get_le64(value);
+    ret->when = 0;
+    ret->seq = 0;
+    return row_name(walk, key, key_len, ret->name);
 }
 
 enum errc list_walk(struct list *list, const struct range *range) {
@@ -197,8 +212,9 @@ enum errc list_walk(struct list *list, const struct range *range) {
             code = row_name(&walk, key, key_len, name);
             code = code == OK ? list_give_named(list, name) : code;
         } else {
+            struct list_position at;
             uint64_t seq;
-            code = row_seq(&walk, key, key_len, &seq);
+            code = row_place(&walk, key, key_len, &at, &seq);
             code = code == OK ? list_give(list, seq) : code;
         }
         scan_next(&walk.scan);
@@ -221,6 +237,7 @@ struct stretch {
     struct lookup lookups[STRETCH_MAX];
     size_t n;
     size_t n_passing;
+    struct list_position end; /* at the last one */
 };
 
 static enum errc stretch_read(struct stretch *stretch, struct walk *walk, size_t most) {
@@ -231,7 +248,7 @@ static enum errc stretch_read(struct stretch *stretch, struct walk *walk, size_t
     for (stretch->n = 0; code == OK && stretch->n < most && walk_get(walk, &key, &key_len);) {
         struct row *row = &stretch->rows[stretch->n++];
         row->passes = false;
-        code = row_seq(walk, key, key_len, &row->seq);
+        code = row_place(walk, key, key_len, &stretch->end, &row->seq);
         scan_next(&walk->scan);
     }
     list_spend(walk->list, stretch->n * EFFORT_STEP);
@@ -288,12 +305,14 @@ static void stretch_sieve(struct stretch *stretch, struct list *list, const stru
     }
 }
 
-/* `silence`: rows since the last one that was called back. */
-static enum errc stretch_give(const struct stretch *stretch, struct list *list, size_t *silence) {
+/* `silence`: rows since the last one that was called back; at SILENCE_MAX, if `most` is not
+ * SIZE_MAX, the next one is, be it what it may. */
+static enum errc stretch_give(const struct stretch *stretch, struct list *list, size_t most,
+                              size_t *silence) {
     enum errc code = OK;
 
     for (size_t i = 0; code == OK && list->wants_more && i < stretch->n; i++) {
-        bool is_due = list->effort_left == 0 && *silence >= SILENCE_MAX;
+        bool is_due = *silence >= most;
         ++*silence;
         if (stretch->rows[i].passes || is_due) {
             code = list_give(list, stretch->rows[i].seq);
@@ -303,37 +322,69 @@ static enum errc stretch_give(const struct stretch *stretch, struct list *list, 
     return code;
 }
 
-enum errc list_walk_sieved(struct list *list, const struct range *range, const struct sieve *sieve,
-                           bool *ret_is_sparse) {
-    struct stretch *stretch = malloc(sizeof(*stretch));
+/* Rows that should hold the rest of a page, if they are like those so far; in one stretch more is
+ * cheaper than in two. */
+static size_t next_stretch(size_t rows, size_t passing) {
+    size_t wanted = passing > 0 ? rows * LIMIT_LIST_PAGE / passing : STRETCH_MAX;
+
+    wanted = wanted > rows ? wanted - rows : STRETCH_FIRST;
+    if (wanted < STRETCH_FIRST) {
+        return STRETCH_FIRST;
+    }
+    return wanted < STRETCH_MAX ? wanted : STRETCH_MAX;
+}
+
+static enum errc walk_stretches(struct walk *walk, struct stretch *stretch,
+                                const struct sieve *sieve, enum walk_manner manner,
+                                bool *ret_is_done) {
+    struct list *list = walk->list;
     size_t most = STRETCH_FIRST;
+    size_t rows = 0;
+    size_t passing = 0;
     size_t silence = 0;
-    bool has_more = true;
-    struct walk walk;
     enum errc code = OK;
+
+    *ret_is_done = false;
+    while (code == OK && !*ret_is_done) {
+        bool is_spent;
+        code = stretch_read(stretch, walk, most);
+        if (code != OK) {
+            break;
+        }
+        stretch_sieve(stretch, list, sieve);
+        rows += stretch->n;
+        passing += stretch->n_passing;
+        *ret_is_done = stretch->n < most;
+        if (manner == WALK_IF_DENSE && rows == STRETCH_FIRST && passing < DENSE) {
+            break;
+        }
+        is_spent = list->effort_left == 0;
+        code =
+            stretch_give(stretch, list,
+                         is_spent && manner == WALK_TO_THE_END ? SILENCE_MAX : SIZE_MAX, &silence);
+        *ret_is_done = *ret_is_done || !list->wants_more;
+        if (stretch->n > 0) {
+            list->after = stretch->end;
+        }
+        if (is_spent && manner != WALK_TO_THE_END) {
+            break;
+        }
+        most = next_stretch(rows, passing);
+    }
+    return code;
+}
+
+enum errc list_walk_sieved(struct list *list, const struct range *range, const struct sieve *sieve,
+                           enum walk_manner manner, bool *ret_is_done) {
+    struct stretch *stretch = malloc(sizeof(*stretch));
+    struct walk walk;
+    enum errc code;
 
     if (stretch == NULL) {
         return ERR_NO_MEMORY;
     }
     walk_begin(&walk, list, range);
-    while (code == OK && list->wants_more && has_more) {
-        code = stretch_read(stretch, &walk, most);
-        has_more = stretch->n == most;
-        if (code == OK) {
-            stretch_sieve(stretch, list, sieve);
-        }
-        if (code == OK && ret_is_sparse != NULL) {
-            *ret_is_sparse = has_more && stretch->n_passing < DENSE;
-            if (*ret_is_sparse) {
-                break;
-            }
-            ret_is_sparse = NULL;
-        }
-        if (code == OK) {
-            code = stretch_give(stretch, list, &silence);
-        }
-        most = most * 2 < STRETCH_MAX ? most * 2 : STRETCH_MAX;
-    }
+    code = walk_stretches(&walk, stretch, sieve, manner, ret_is_done);
     free(stretch);
     return walk_end(&walk, code);
 }

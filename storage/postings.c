@@ -127,7 +127,7 @@ static void rows_settle(struct postings *p, struct node *node) {
         uint64_t seq;
         size_t value_len;
         const uint8_t *value = scan_value(&node->scan, &value_len);
-        if (key_len != node->prefix.len + sizeof(seq) || !index_key_seq(key, key_len, &seq)) {
+        if (key_len != node->prefix.len + sizeof(seq) || !index_parse_seq(key, key_len, &seq)) {
             note(p, ERR_CORRUPT);
             break;
         }

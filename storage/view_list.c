@@ -3,7 +3,8 @@
  * 1. By creation: posting lists are in that order; they are walked from the position on.
  * 2. Few secrets left by the clauses: their keys in the order are read, sorted, and called back.
  * 3. Otherwise the rows of the order are walked, and those that the clauses leave are called back:
- *    told by a set in memory where they are sparse, by looking them up where they are dense.
+ *    told by a set in memory where they are sparse, by looking them up where they are dense. Where
+ *    that meets too few (they may all stand together at the far end), 2 goes on from there.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,9 +20,11 @@ enum {
     FEW = 1000,
     /* Of search for candidates, a candidate: two or three lists that are walked at once. */
     EFFORT_A_CANDIDATE = 3,
-    /* Sorting n of an account's N secrets reads n rows; walking meets a page of them after 100 N/n
-       rows, at a twentieth of the cost each: equal where n * n is this many times N. */
-    SORT_WEIGHT = 5,
+    /* Of reading and sorting a candidate. */
+    EFFORT_A_PLACE = 11,
+    /* Sorting n of an account's N secrets costs EFFORT_A_PLACE for each; walking meets a page of
+       them after 100 N/n rows: equal where n * n is about this many times N. */
+    SORT_WEIGHT = 10,
 };
 
 void list_position_of(enum list_order order, const Redoubt__Secret *secret,
@@ -86,14 +89,14 @@ enum errc list_give(struct list *list, uint64_t seq) {
 static bool first_seq(const struct list *list, uint64_t *ret) {
     uint64_t last = list->query->descending ? 0 : UINT64_MAX;
 
-    if (!list->after->is_set) {
+    if (!list->after.is_set) {
         *ret = UINT64_MAX - last;
         return true;
     }
-    if (list->after->seq == last) {
+    if (list->after.seq == last) {
         return false;
     }
-    *ret = list->query->descending ? list->after->seq - 1 : list->after->seq + 1;
+    *ret = list->query->descending ? list->after.seq - 1 : list->after.seq + 1;
     return true;
 }
 
@@ -152,7 +155,7 @@ static int compare_by_name(const void *a, const void *b) {
 }
 
 static bool is_behind_position(const struct list *list, const struct place *place) {
-    const struct list_position *after = list->after;
+    const struct list_position *after = &list->after;
     const struct place last = {.when = after->when, .seq = after->seq, .name = after->name};
     int side;
 
@@ -163,42 +166,103 @@ static bool is_behind_position(const struct list *list, const struct place *plac
     return list->query->descending ? side < 0 : side > 0;
 }
 
-/* Names are owned; free them, also after a failure. */
+/* The rows of some secrets, whose numbers rise, by one scan. */
+struct place_reader {
+    struct scan scan;
+    bool is_open;
+};
+
+/* The scan stands on the row of this secret afterwards. */
+static enum errc reader_go_to(struct place_reader *reader, const struct list *list, uint64_t seq) {
+    enum { STEPS = 6 };
+    struct key prefix;
+    struct key wanted;
+    const uint8_t *key;
+    size_t len;
+
+    CHECK(index_key_secret(&wanted, list->account, seq));
+    for (int i = 0; i < STEPS && reader->is_open && scan_get(&reader->scan, &key, &len); i++) {
+        if (len != wanted.len || memcmp(key, wanted.data, len) >= 0) {
+            break;
+        }
+        scan_next(&reader->scan);
+    }
+    if (!reader->is_open) {
+        CHECK(index_key_prefix(&prefix, INDEX_SPACE_SECRET, list->account));
+        scan_begin_in(&reader->scan, list->view, FAMILY_INDEX, &prefix, &wanted, false);
+        reader->is_open = true;
+    } else if (scan_get(&reader->scan, &key, &len) && memcmp(key, wanted.data, wanted.len) < 0) {
+        scan_seek(&reader->scan, &wanted);
+    }
+    return scan_get(&reader->scan, &key, &len) && len == wanted.len &&
+                   memcmp(key, wanted.data, len) == 0
+               ? OK
+               : ERR_CORRUPT;
+}
+
+/* By name, the names go into `names`, each with its 0, and places[i].name waits for its address. */
 static enum errc read_places(const struct list *list, const uint64_t *seqs, size_t n,
-                             struct place *places) {
+                             struct place *places, struct buf *names) {
+    bool by_name = list->query->order == LIST_BY_NAME;
+    struct place_reader reader = {.is_open = false};
     enum errc code = OK;
+    enum errc end_code;
 
     for (size_t i = 0; code == OK && i < n; i++) {
         struct index_secret row;
-        code = list_secret_row(list, seqs[i], &row);
-        if (code == OK) {
-            places[i].when =
-                list->query->order == LIST_BY_ACCESSED ? row.accessed_day : row.changed_ms;
-            places[i].seq = seqs[i];
-            places[i].name = strdup(row.name);
-            code = places[i].name != NULL ? OK : ERR_NO_MEMORY;
+        size_t len;
+        const uint8_t *value;
+        code = reader_go_to(&reader, list, seqs[i]);
+        if (code != OK) {
+            break;
+        }
+        value = scan_value(&reader.scan, &len);
+        if (!index_secret_decode(value, len, &row)) {
+            code = ERR_CORRUPT;
+            break;
+        }
+        places[i].seq = seqs[i];
+        places[i].when = list->query->order == LIST_BY_ACCESSED ? row.accessed_day : row.changed_ms;
+        if (by_name) {
+            buf_append(names, row.name, strlen(row.name) + 1);
         }
     }
-    return code;
+    end_code = reader.is_open ? scan_end(&reader.scan) : OK;
+    code = code == OK ? end_code : code;
+    return code == OK && names->failed ? ERR_NO_MEMORY : code;
+}
+
+static void set_names(struct place *places, size_t n, const struct buf *names) {
+    size_t at = 0;
+
+    for (size_t i = 0; i < n && at < names->len; i++) {
+        places[i].name = (const char *)names->data + at;
+        at += strlen(places[i].name) + 1;
+    }
 }
 
 static enum errc walk_sorted(struct list *list, const uint64_t *seqs, size_t n) {
+    bool by_name = list->query->order == LIST_BY_NAME;
     struct place *places = calloc(n > 0 ? n : 1, sizeof(*places));
-    enum errc code = places != NULL ? read_places(list, seqs, n, places) : ERR_NO_MEMORY;
+    struct buf names;
+    enum errc code;
 
+    if (places == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    buf_init(&names, (size_t)LIMIT_LIST_CANDIDATES * (LIMIT_NAME + 1));
+    code = read_places(list, seqs, n, places, &names);
     if (code == OK) {
-        qsort(places, n, sizeof(*places),
-              list->query->order == LIST_BY_NAME ? compare_by_name : compare_by_when);
+        set_names(places, n, &names);
+        qsort(places, n, sizeof(*places), by_name ? compare_by_name : compare_by_when);
     }
     for (size_t i = 0; code == OK && list->wants_more && i < n; i++) {
         const struct place *place = &places[list->query->descending ? n - 1 - i : i];
         if (is_behind_position(list, place)) {
-            code = list_give_named(list, place->name);
+            code = by_name ? list_give_named(list, place->name) : list_give(list, place->seq);
         }
     }
-    for (size_t i = 0; places != NULL && i < n; i++) {
-        free((char *)(uintptr_t)places[i].name);
-    }
+    buf_fini(&names);
     free(places);
     return code;
 }
@@ -207,11 +271,9 @@ static enum errc walk_sorted(struct list *list, const uint64_t *seqs, size_t n) 
 
 /* What the clauses leave, in order of creation; *ret NULL (owned, free) if it is more than `most`,
  * or too much to search for. */
-static enum errc collect(struct list *list, struct postings *postings, size_t most, uint64_t **ret,
-                         size_t *ret_n) {
+static enum errc collect(struct postings *postings, size_t most, uint64_t **ret, size_t *ret_n) {
     uint64_t *seqs = calloc(most, sizeof(*seqs));
-    uint64_t before = postings_effort(postings);
-    uint64_t limit = before + EFFORT_A_CANDIDATE * most;
+    uint64_t limit = postings_effort(postings) + EFFORT_A_CANDIDATE * most;
     uint64_t seq = 0;
     bool is_complete = true;
     size_t n = 0;
@@ -230,7 +292,6 @@ static enum errc collect(struct list *list, struct postings *postings, size_t mo
             break;
         }
     }
-    list_spend(list, postings_effort(postings) - before);
     if (is_complete) {
         *ret = seqs;
         *ret_n = n;
@@ -243,36 +304,38 @@ static enum errc collect(struct list *list, struct postings *postings, size_t mo
 static enum errc walk_collected(struct list *list, const struct range *range, const uint64_t *seqs,
                                 size_t n) {
     const struct sieve sieve = {.seqs = seqs, .n = n};
+    bool is_done = false;
     uint64_t total = 0;
     enum errc code = view_secret_count(list->view, list->account, &total);
 
-    if (code == OK && n * n < SORT_WEIGHT * total) {
-        code = walk_sorted(list, seqs, n);
-    } else if (code == OK) {
-        code = list_walk_sieved(list, range, &sieve, NULL);
+    if (code == OK && n * n >= SORT_WEIGHT * total) {
+        list->effort_left =
+            EFFORT_A_PLACE * n; /* at the worst, twice what sorting would have been */
+        code = list_walk_sieved(list, range, &sieve, WALK_WHILE_CHEAP, &is_done);
     }
-    return code;
+    return code != OK || is_done ? code : walk_sorted(list, seqs, n);
 }
 
 static enum errc walk_by_other_order(struct list *list, struct postings *postings,
                                      const struct range *range) {
     const struct sieve sieve = {.postings = postings};
-    bool is_sparse = false;
+    bool is_done = false;
     uint64_t *seqs = NULL;
     size_t n = 0;
-    enum errc code = collect(list, postings, FEW, &seqs, &n);
+    enum errc code = collect(postings, FEW, &seqs, &n);
 
     if (code == OK && seqs == NULL) {
-        code = list_walk_sieved(list, range, &sieve, &is_sparse);
-        if (code != OK || !is_sparse) {
+        code = list_walk_sieved(list, range, &sieve, WALK_IF_DENSE, &is_done);
+        if (code != OK || is_done) {
             return code;
         }
-        code = collect(list, postings, LIMIT_LIST_CANDIDATES, &seqs, &n);
+        code = collect(postings, LIMIT_LIST_CANDIDATES, &seqs, &n);
     }
     if (code == OK && seqs != NULL) {
         code = walk_collected(list, range, seqs, n);
     } else if (code == OK) {
-        code = list_walk_sieved(list, range, &sieve, NULL);
+        list->effort_left = LIMIT_LIST_EFFORT;
+        code = list_walk_sieved(list, range, &sieve, WALK_TO_THE_END, &is_done);
     }
     free(seqs);
     return code;
@@ -313,7 +376,7 @@ enum errc view_list(const struct view *view, const char *account, const struct l
         .view = view,
         .account = account,
         .query = query,
-        .after = after,
+        .after = *after,
         .each = each,
         .arg = arg,
         .wants_more = true,

@@ -418,6 +418,8 @@ static void test_index_parsing(void **state) {
     struct due read;
     struct key key;
     struct key other;
+    int64_t when = 1;
+    uint64_t seq = 0;
 
     assert_true(index_key_due(&key, &due));
     assert_true(index_parse_due(key.data, key.len, &read, account, name));
@@ -430,12 +432,18 @@ static void test_index_parsing(void **state) {
     }
     key.data[9] = 3;
     assert_false(index_parse_due(key.data, key.len, &read, account, name));
-    /* Times order as bytes do, also before 1970. */
+    /* The latest is first, also before 1970. */
     assert_true(index_key_when(&key, INDEX_SPACE_ACCESSED, ACCOUNT, INT64_MIN, 7));
     assert_true(index_key_when(&other, INDEX_SPACE_ACCESSED, ACCOUNT, -1, 1));
-    assert_true(memcmp(key.data, other.data, key.len) < 0);
+    assert_true(memcmp(key.data, other.data, key.len) > 0);
     assert_true(index_key_when(&key, INDEX_SPACE_ACCESSED, ACCOUNT, 0, 1));
+    assert_true(memcmp(other.data, key.data, key.len) > 0);
+    assert_true(index_key_when(&other, INDEX_SPACE_ACCESSED, ACCOUNT, 0, 2));
     assert_true(memcmp(other.data, key.data, key.len) < 0);
+    assert_true(index_parse_when(other.data, other.len, &when, &seq));
+    assert_int_equal(when, 0);
+    assert_int_equal(seq, 2);
+    assert_false(index_parse_when(other.data, other.len - 1, &when, &seq));
 }
 
 static void test_log_entry(void **state) {

@@ -22,8 +22,8 @@ enum {
     ANY = 3,
     TERMS = 3,
     QUERIES = 12,
-    QUERIES_OF_MANY = 60,
-    STEPS = 200,
+    QUERIES_OF_MANY = 40,
+    STEPS = 160,
     SEEDS = 3,
 };
 

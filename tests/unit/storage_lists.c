@@ -45,6 +45,8 @@ static void put(uint64_t seq, const char *name, const char *description, const c
     secret.n_tags = tag_key != NULL ? 1 : 0;
     secret.has_created_seq = 1;
     secret.created_seq = seq;
+    secret.has_changed_ms = 1;
+    secret.changed_ms = (int64_t)seq;
     txn_put_secret(txn, index_accounts[0], &secret);
 }
 
@@ -341,6 +343,49 @@ static void test_many_candidates(void **state) {
     view_free(view);
 }
 
+/* All that satisfy stand together at the far end: the walk gives up, and goes on with what it has
+ * collected, from where it was; each comes once, and nothing else. */
+static void test_crowd_at_the_end(void **state) {
+    enum { OTHERS = 20000, CROWD = 1100 };
+    const struct list_term term = {.field = LIST_TAG_KEY, .prefix = "t"};
+    const struct list_terms terms = {.terms = &term, .n = 1};
+    const struct list_clause clause = {.any = &terms, .n = 1};
+    struct view *view;
+
+    for (uint64_t i = 1; i <= OTHERS + CROWD; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof(name), "%c%05" PRIu64, i <= OTHERS ? 'a' : 'b', i);
+        put(i, name, NULL, i <= OTHERS ? NULL : "t", NULL);
+        if (i % 500 == 0) {
+            txn_commit(txn, ++applied);
+        }
+    }
+    txn_commit(txn, ++applied);
+    view = view_new(engine);
+    for (int order = LIST_BY_CREATED; order <= LIST_BY_NAME; order++) {
+        for (int descending = 0; descending < 2; descending++) {
+            const struct list_query query = {.order = (enum list_order)order,
+                                             .descending = descending != 0,
+                                             .clauses = &clause,
+                                             .n_clauses = 1};
+            struct list_position at = {.is_set = false};
+            struct counter counter = {.max = SIZE_MAX};
+            assert_int_equal(view_list(view, index_accounts[0], &query, &at, count_some, &counter),
+                             OK);
+            assert_int_equal(counter.n, CROWD);
+            assert_int_equal(counter.last_seq, descending ? OTHERS + 1 : OTHERS + CROWD);
+            /* From a place among the others; what was never accessed is before every day. */
+            at = (struct list_position){.is_set = true, .when = 50, .seq = 50, .name = "a00050"};
+            counter = (struct counter){.max = SIZE_MAX};
+            assert_int_equal(view_list(view, index_accounts[0], &query, &at, count_some, &counter),
+                             OK);
+            assert_int_equal(counter.n,
+                             (order == LIST_BY_ACCESSED) == (descending != 0) ? CROWD : 0);
+        }
+    }
+    view_free(view);
+}
+
 /* Names that cannot be are in no list; asking is no error. */
 static void test_accounts_that_cannot_be(void **state) {
     const struct list_query query = {.order = LIST_BY_NAME};
@@ -390,6 +435,7 @@ int main(void) {
         TEST(test_more_terms_than_iterators),
         TEST(test_a_fruitless_walk_reports),
         TEST(test_many_candidates),
+        TEST(test_crowd_at_the_end),
         TEST(test_accounts_that_cannot_be),
         TEST(test_damage),
     };
