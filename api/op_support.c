@@ -2,6 +2,7 @@
 
 #include "storage/vault.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -260,9 +261,9 @@ enum errc op_tags_in(struct op_context *context, const struct shape_list *tags, 
     struct arena *arena = context->arena;
     Redoubt__Tag **out;
 
-    if (tags->n > LIMIT_TAGS) {
+    if ((int64_t)tags->n > context->quotas->tags) {
         return err_set(context->err, ERR_INVALID_PARAMETER,
-                       "A secret can't have more than %d tags.", LIMIT_TAGS);
+                       "A secret can't have more than %" PRId64 " tags.", context->quotas->tags);
     }
     out = arena_alloc(arena, tags->n * sizeof(*out));
     for (size_t i = 0; out != NULL && i < tags->n; i++) {
@@ -351,6 +352,24 @@ enum errc op_targets_in(struct op_context *context, const struct shape_list *reg
     *ret = out;
     *ret_n = regions->n;
     return OK;
+}
+
+Redoubt__Quotas *op_quotas(struct op_context *context) {
+    Redoubt__Quotas *out = arena_alloc(context->arena, sizeof(*out));
+    const struct quotas *quotas = context->quotas;
+
+    if (out != NULL) {
+        redoubt__quotas__init(out);
+        out->has_secrets = true;
+        out->secrets = (uint64_t)quotas->secrets;
+        out->has_versions_kept = true;
+        out->versions_kept = (uint32_t)quotas->versions_kept;
+        out->has_labels = true;
+        out->labels = (uint32_t)quotas->labels;
+        out->has_tags = true;
+        out->tags = (uint32_t)quotas->tags;
+    }
+    return out;
 }
 
 char **op_strings_in(struct op_context *context, const struct str_list *list) {

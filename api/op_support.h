@@ -73,6 +73,8 @@ MUSTCHECK enum errc op_tags_in(struct op_context *context, const struct shape_li
  * more than a secret can have. */
 MUSTCHECK enum errc op_targets_in(struct op_context *context, const struct shape_list *regions,
                                   Redoubt__ReplicaTarget ***ret, size_t *ret_n);
+/* The quotas of this node that the command's apply decides by. */
+Redoubt__Quotas *op_quotas(struct op_context *context);
 /* Copies of the strings, as protobuf wants them. */
 char **op_strings_in(struct op_context *context, const struct str_list *list);
 

@@ -61,29 +61,25 @@ static void stages_make_current(struct stages *stages, const char *version) {
     stages_attach(stages, STAGE_CURRENT, version);
 }
 
-static bool stages_too_many(const struct stages *stages) {
-    return stages->n > LIMIT_STAGES_PER_SECRET;
+enum errc stages_refuse(size_t most, struct err *err) {
+    return err_set(err, ERR_LIMIT_EXCEEDED,
+                   "The request failed because it would exceed the quota of %zu staging labels "
+                   "attached to the versions of a secret.",
+                   most);
 }
 
 enum errc stages_put(struct stages *stages, const char *version, const char *const *labels,
-                     size_t n_labels, bool is_first, struct err *err) {
-    bool too_many = false;
+                     size_t n_labels, bool is_first, size_t most, struct err *err) {
+    /* A quota that was lowered refuses more labels, not the change of those that are there. */
+    size_t allowed = stages->n > most ? stages->n : most;
 
     if (n_labels == 0 || is_first || labels_have(labels, n_labels, STAGE_CURRENT)) {
         stages_make_current(stages, version);
-        too_many = stages_too_many(stages);
     }
-    /* Looked at after each label: the table has room for one more than the limit, not for any
+    /* Looked at after each label: the table has room for a few more than the limit, not for any
        number. */
-    for (size_t i = 0; i < n_labels && !too_many; i++) {
+    for (size_t i = 0; i < n_labels && stages->n <= allowed; i++) {
         stages_attach(stages, labels[i], version);
-        too_many = stages_too_many(stages);
     }
-    if (too_many) {
-        return err_set(err, ERR_LIMIT_EXCEEDED,
-                       "The request failed because it would exceed the quota of %d staging labels "
-                       "attached to the versions of a secret.",
-                       LIMIT_STAGES_PER_SECRET);
-    }
-    return OK;
+    return stages->n > allowed ? stages_refuse(most, err) : OK;
 }

@@ -70,6 +70,7 @@ static enum errc prepare_command(struct op_context *context, const struct create
     create->force_overwrite = in->force.value;
     create->has_now_ms = true;
     create->now_ms = context->now_ms;
+    create->quotas = op_quotas(context);
     if (arena->failed) {
         return op_no_memory(context);
     }

@@ -90,6 +90,7 @@ static enum errc prepare(struct op_context *context, const void *in_any, struct 
     put->n_stages = in->stages.n;
     put->has_now_ms = true;
     put->now_ms = context->now_ms;
+    put->quotas = op_quotas(context);
     if (context->arena->failed) {
         return op_no_memory(context);
     }

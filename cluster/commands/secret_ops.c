@@ -121,11 +121,11 @@ static bool version_is_prunable(const Redoubt__Version *version, int64_t now_ms)
     return version->n_stages == 0 && now_ms - version->created_ms >= VERSION_KEPT_MS;
 }
 
-bool versions_prune(struct txn *txn, const char *account, Redoubt__Secret *secret, int64_t now_ms) {
-    size_t excess =
-        secret->n_versions > LIMIT_VERSIONS_KEPT ? secret->n_versions - LIMIT_VERSIONS_KEPT : 0;
+bool versions_prune(struct txn *txn, const char *account, Redoubt__Secret *secret, int64_t now_ms,
+                    size_t kept) {
+    size_t excess = secret->n_versions > kept ? secret->n_versions - kept : 0;
     size_t prunable = 0;
-    size_t kept = 0;
+    size_t n = 0;
 
     for (size_t i = 0; i < secret->n_versions && prunable < excess; i++) {
         prunable += version_is_prunable(secret->versions[i], now_ms) ? 1 : 0;
@@ -140,10 +140,10 @@ bool versions_prune(struct txn *txn, const char *account, Redoubt__Secret *secre
             redoubt__version__free_unpacked(version, NULL);
             prunable--;
         } else {
-            secret->versions[kept++] = version;
+            secret->versions[n++] = version;
         }
     }
-    secret->n_versions = kept;
+    secret->n_versions = n;
     return true;
 }
 

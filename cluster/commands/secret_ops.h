@@ -39,10 +39,10 @@ void version_set_value(Redoubt__Version *version, const Redoubt__NewValue *value
                        uint64_t revision);
 bool secret_has_value(const Redoubt__Secret *secret);
 /* Drop versions without labels that are older than a day, oldest first, while there are more than
- * LIMIT_VERSIONS_KEPT; their values go from the state. False (nothing done) when more than
- * LIMIT_VERSIONS would remain. */
+ * `kept`; their values go from the state. False (nothing done) when more than LIMIT_VERSIONS would
+ * remain. */
 MUSTCHECK bool versions_prune(struct txn *txn, const char *account, Redoubt__Secret *secret,
-                              int64_t now_ms);
+                              int64_t now_ms, size_t kept);
 
 /* The labels of all versions as one table, borrowing from the secret, and back again: after
  * labels_store the table's texts are gone. */

@@ -35,7 +35,7 @@ static bool answer_existing(const struct apply_context *context, const Redoubt__
 
 /* The labels that this call attaches, each once, in the order of the call. */
 static size_t labels_of_call(const Redoubt__SecretPut *put, bool is_first,
-                             const char *ret[LIMIT_STAGES_PER_SECRET + 1]) {
+                             const char *ret[LIMIT_STAGES_MOST + 1]) {
     size_t n = 0;
 
     for (size_t i = 0; i <= put->n_stages; i++) {
@@ -62,25 +62,28 @@ static size_t labels_of_call(const Redoubt__SecretPut *put, bool is_first,
  * changes, and values of pruned versions once nothing refuses any more. */
 static bool put_version(struct txn *txn, const Redoubt__SecretPut *put, Redoubt__Secret *secret,
                         Redoubt__Result *result) {
-    const char *labels[LIMIT_STAGES_PER_SECRET + 1];
+    const char *labels[LIMIT_STAGES_MOST + 1];
     bool is_first = !secret_has_value(secret);
     Redoubt__Version *version = version_find(secret, put->value->version_id);
     struct stages stages;
+    struct quotas quotas;
     struct err err;
     size_t n_labels;
 
+    quotas_read(put->quotas, &quotas);
     if (version == NULL) {
         version = version_add(secret, put->value->version_id, put->now_ms);
     }
     version_set_value(version, put->value, secret->revision + 1);
     labels_load(secret, &stages);
     if (stages_put(&stages, version->id, (const char *const *)put->stages, put->n_stages, is_first,
-                   &err) != OK) {
+                   (size_t)quotas.labels, &err) != OK) {
         refuse(result, err.code, "%s", err.message);
         return false;
     }
     labels_store(secret, &stages);
-    if (!versions_prune(txn, put->ref->account, secret, put->now_ms)) {
+    if (!versions_prune(txn, put->ref->account, secret, put->now_ms,
+                        (size_t)quotas.versions_kept)) {
         refuse(result, ERR_LIMIT_EXCEEDED,
                "You can't create more than %d versions of a secret within 24 hours.",
                LIMIT_VERSIONS);

@@ -94,7 +94,7 @@ static enum errc put(struct stages *stages, const char *version, const char *lab
          label = strtok_r(NULL, ",", &save)) {
         list[n++] = label;
     }
-    return stages_put(stages, version, list, n, is_first, err);
+    return stages_put(stages, version, list, n, is_first, LIMIT_STAGES_PER_SECRET, err);
 }
 
 static void test_put_table(void **state) {
@@ -172,21 +172,24 @@ static void test_limit(void **state) {
     }
     /* Twenty. Moving them is fine, one more is not. */
     const char *old[] = {names[0], names[1]};
-    assert_int_equal(stages_put(&stages, "v2", old, 2, false, &err), OK);
+    assert_int_equal(stages_put(&stages, "v2", old, 2, false, LIMIT_STAGES_PER_SECRET, &err), OK);
     full = stages;
-    assert_int_equal(stages_put(&full, "v2", one, 1, false, &err), ERR_LIMIT_EXCEEDED);
+    assert_int_equal(stages_put(&full, "v2", one, 1, false, LIMIT_STAGES_PER_SECRET, &err),
+                     ERR_LIMIT_EXCEEDED);
     assert_non_null(strstr(err.message, "20"));
     /* The default put makes a shadow: the twenty-first. */
     full = stages;
-    assert_int_equal(stages_put(&full, "v3", NULL, 0, false, &err), ERR_LIMIT_EXCEEDED);
+    assert_int_equal(stages_put(&full, "v3", NULL, 0, false, LIMIT_STAGES_PER_SECRET, &err),
+                     ERR_LIMIT_EXCEEDED);
     /* Any number of labels is refused without harm. */
     for (size_t i = 0; i < ARRAY_LEN(many); i++) {
         (void)snprintf(texts[i], sizeof(texts[i]), "m%zu", i);
         many[i] = texts[i];
     }
     full = stages;
-    assert_int_equal(stages_put(&full, "v3", many, ARRAY_LEN(many), false, &err),
-                     ERR_LIMIT_EXCEEDED);
+    assert_int_equal(
+        stages_put(&full, "v3", many, ARRAY_LEN(many), false, LIMIT_STAGES_PER_SECRET, &err),
+        ERR_LIMIT_EXCEEDED);
 }
 
 /* Marsaglia's xorshift: the same walk for the same seed everywhere. */
@@ -218,7 +221,9 @@ static void test_random_walk(void **state) {
                 asked[i] = labels[roll(&seed, ARRAY_LEN(labels))];
                 takes_current = takes_current || strcmp(asked[i], C) == 0;
             }
-            assert_int_equal(stages_put(&stages, version, asked, n, before == NULL, &err), OK);
+            assert_int_equal(stages_put(&stages, version, asked, n, before == NULL,
+                                        LIMIT_STAGES_PER_SECRET, &err),
+                             OK);
             assert_string_equal(stages_find(&stages, C), takes_current ? version : before);
             for (size_t i = 0; i < n; i++) {
                 assert_string_equal(stages_find(&stages, asked[i]), version);

@@ -30,8 +30,8 @@ struct sample {
     Redoubt__Tag tags[2];
     Redoubt__Tag *tag_ptrs[2];
     char *stages[2][2];
-    char text[512]; /* for whatever a test needs */
-    char *many[32];
+    char text[1024]; /* for whatever a test needs */
+    char *many[LIMIT_STAGES_MOST];
 };
 
 /* protobuf-c has no const members. */
@@ -302,12 +302,12 @@ static void empty_label(struct sample *s) {
     s->stages[0][0] = text("");
 }
 static void too_many_labels(struct sample *s) {
-    for (size_t i = 0; i < LIMIT_STAGES_PER_SECRET; i++) {
+    for (size_t i = 0; i < LIMIT_STAGES_MOST; i++) {
         (void)snprintf(s->text + 8 * i, 8, "l%zu", i);
         s->many[i] = s->text + 8 * i;
     }
     s->versions[0].stages = s->many;
-    s->versions[0].n_stages = LIMIT_STAGES_PER_SECRET;
+    s->versions[0].n_stages = LIMIT_STAGES_MOST;
 }
 static void unknown_kind_of_version(struct sample *s) {
     s->versions[0].kind = s->values[0].kind = (Redoubt__ValueKind)9;
@@ -328,7 +328,7 @@ static void value_without_content(struct sample *s) {
     s->values[0].has_plaintext = false;
 }
 static void value_too_long(struct sample *s) {
-    static uint8_t zeros[LIMIT_VALUE + 1];
+    static uint8_t zeros[LIMIT_VALUE_MOST + 1];
     memset(zeros, 'z', sizeof(zeros));
     s->values[0].plaintext.data = zeros;
     s->values[0].plaintext.len = sizeof(zeros);
