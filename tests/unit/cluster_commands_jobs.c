@@ -305,6 +305,54 @@ static void test_put_follows_the_quotas(void **state) {
     assert_false(machine_has_value(m, "a", "label0"));
 }
 
+/* ---- The number of secrets ---- */
+
+static Redoubt__Result *create_within(struct machine *m, const char *name, uint64_t secrets) {
+    struct call call = {.name = name, .suffix = "CCCCCC", .token = "t1", .text = "v1"};
+    Redoubt__SecretCreate create = REDOUBT__SECRET_CREATE__INIT;
+    Redoubt__Quotas quotas = REDOUBT__QUOTAS__INIT;
+    char token[] = "t1";
+    Redoubt__Result *result;
+
+    quotas.has_secrets = true;
+    quotas.secrets = secrets;
+    create.ref = kit_ref(&call);
+    create.token = token;
+    create.value = kit_call_value(m, &call);
+    create.has_now_ms = true;
+    create.now_ms = m->now_ms;
+    create.quotas = &quotas;
+    result = machine_apply(m, COMMAND_SECRET_CREATE, &create.base);
+    redoubt__secret_ref__free_unpacked(create.ref, NULL);
+    redoubt__new_value__free_unpacked(create.value, NULL);
+    return result;
+}
+
+/* 6: secrets per Region and account. The name counts until its window has ended. */
+static void test_quota_of_secrets(void **state) {
+    static const char too_many[] = "The request failed because it would exceed the quota of 3 "
+                                   "secrets for this account in this "
+                                   "Region.";
+    struct regions *r = *state;
+    struct machine *m = &r->west;
+
+    create(&r->east, "AAAAAA", "v1");
+    expect_ok(do_add(&r->east, &to_west));
+    expect_ok(create_within(m, "b", 3));
+    expect_ok(create_within(m, "c", 3));
+    expect_ok(create_within(m, "d", 3));
+    expect_refusal(create_within(m, "e", 3), ERR_LIMIT_EXCEEDED, too_many);
+    expect_ok(create_within(m, "d", 3)); /* the repetition of a call that was answered */
+    assert_int_equal(exchange(&r->east, &r->west), V(APPLIED)); /* a replica is never refused */
+    expect_role(m, "AAAAAA", REPLICA_OF_EAST);
+    expect_ok(create_within(m, "e", 5)); /* the replica counts */
+    expect_refusal(create_within(m, "f", 5), ERR_LIMIT_EXCEEDED, NULL);
+    expect_ok(do_delete(m, &(struct call){.name = "e", .deletion_ms = window_end()}));
+    expect_refusal(create_within(m, "f", 5), ERR_LIMIT_EXCEEDED, NULL);
+    expect_ok(do_delete(m, &(struct call){.name = "e", .force = true}));
+    expect_ok(create_within(m, "f", 5));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_purge_frees_the_name, setup, teardown),
@@ -319,6 +367,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_prune_keeps_labels_and_scheduled_secrets, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_put_follows_the_quotas, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_quota_of_secrets, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
