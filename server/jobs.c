@@ -248,6 +248,7 @@ void jobs_look(struct jobs *jobs, struct jobs_report *ret) {
         LOG_INFO("jobs.done", F_U64("purged", jobs->report.purged),
                  F_U64("pruned", jobs->report.pruned));
     }
+    LOG_DEBUG("jobs.look", F_I64("now_ms", now_ms), F_U64("failed", jobs->report.failed));
     *ret = jobs->report;
 }
 

@@ -372,6 +372,30 @@ static bool skip_odd(void *arg, const struct outbox_key *key) {
     return (key->name[strlen(key->name) - 1] - '0') % 2 == 1;
 }
 
+/* As many versions as a secret can have, each with the largest value that a quota allows: one
+ * message carries them, and one command. */
+static void test_the_largest_secret(void **state) {
+    char *text = calloc(1, LIMIT_VALUE_MOST + 1);
+    char token[16] = "v0";
+    struct call call = {
+        .name = "a", .suffix = SUFFIX, .token = token, .text = text, .targets = {WEST}};
+
+    assert_non_null(text);
+    memset(text, '0', LIMIT_VALUE_MOST);
+    expect_ok(region_create(&east, &call));
+    for (int i = 1; i < LIMIT_VERSIONS; i++) {
+        (void)snprintf(token, sizeof(token), "v%d", i);
+        memset(text, '0' + i % 10, LIMIT_VALUE_MOST);
+        expect_ok(region_put(&east, &call));
+    }
+    assert_int_equal(region_exchange(&east, &west), 1);
+    assert_int_equal(region_link_status(&east, "a", WEST), LINK_IN_SYNC);
+    expect_opens(&west, "a", SUFFIX, token, text);
+    memset(text, '0', LIMIT_VALUE_MOST);
+    expect_opens(&west, "a", SUFFIX, "v0", text);
+    free(text);
+}
+
 static void test_entries_in_flight_are_skipped(void **state) {
     struct outgoing_cursor cursor = {.is_set = false};
     struct outgoing out;
@@ -483,6 +507,7 @@ int main(void) {
         TEST(test_disabled_key_of_the_replica),
         TEST(test_batches_are_bounded),
         TEST(test_one_large_item),
+        TEST(test_the_largest_secret),
         TEST(test_entries_in_flight_are_skipped),
         TEST(test_tombstones_go_first),
         TEST(test_unknown_region),
