@@ -97,7 +97,7 @@ extern const struct str_rule op_stage_rule;
 
 /* The two forms of a value. At most one of them may be given: op_value_pick(). */
 #define OP_VALUE(X)                                                                                \
-    X(BLOB, binary, "SecretBinary", F_NONE, 1, LIMIT_VALUE, NULL)                                  \
-    X(SECRET, string, "SecretString", F_NONE, 1, LIMIT_VALUE, NULL)
+    X(BLOB, binary, "SecretBinary", F_VALUE_QUOTA, 1, LIMIT_VALUE, NULL)                           \
+    X(SECRET, string, "SecretString", F_VALUE_QUOTA, 1, LIMIT_VALUE, NULL)
 
 #endif

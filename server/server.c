@@ -44,6 +44,7 @@ struct parts {
     struct tls_context *peer_tls;
     struct tls_context *api_tls;
     struct http_server *http;
+    struct throttle *throttle; /* NULL: off */
     struct service service;
 };
 
@@ -201,7 +202,7 @@ static enum errc open_doors(struct parts *parts, const struct config *config, st
     }
     api.tls = parts->api_tls;
     peer.tls = parts->peer_tls;
-    code = http_server_new(config->workers, &parts->http, err);
+    code = http_server_new((unsigned)config->workers, &parts->http, err);
     if (code == OK) {
         code = share_files(config, http_server_workers(parts->http), &api.connections_max, err);
         peer.connections_max = api.connections_max;
@@ -215,7 +216,13 @@ static enum errc open_doors(struct parts *parts, const struct config *config, st
     return code;
 }
 
-static void fill_service(struct parts *parts, const struct config *config) {
+static enum errc fill_service(struct parts *parts, const struct config *config, struct err *err) {
+    if (config->throttle) {
+        parts->throttle = throttle_new(&config->rates);
+        if (parts->throttle == NULL) {
+            return err_default(err, ERR_NO_MEMORY);
+        }
+    }
     parts->service = (struct service){
         .region = config->region,
         .world = world_system(),
@@ -227,8 +234,11 @@ static void fill_service(struct parts *parts, const struct config *config) {
         .peer_names = config->peer_names,
         .n_peers = config->n_peers,
         .forward = config->forward,
+        .quotas = &config->quotas,
+        .throttle = parts->throttle,
         .functions = config->lambda_endpoint[0] != '\0' ? config->lambda_endpoint : NULL,
     };
+    return OK;
 }
 
 /* The boot order; each step may use what the steps before it made. */
@@ -252,7 +262,9 @@ static enum errc start(struct parts *parts, const struct config *config, struct 
         code = start_node(parts, config, err);
     }
     if (code == OK) {
-        fill_service(parts, config);
+        code = fill_service(parts, config, err);
+    }
+    if (code == OK) {
         code = peer_client_start(parts->peers, err);
     }
     return code == OK ? http_server_start(parts->http, err) : code;
@@ -271,6 +283,7 @@ static void stop(struct parts *parts) {
         http_server_stop(parts->http, 0);
     }
     node_free(parts->node); /* a worker may have proposed again after the last answer */
+    throttle_free(parts->throttle);
     engine_close(parts->engine);
     tls_context_free(parts->peer_tls);
     tls_context_free(parts->api_tls);
