@@ -207,7 +207,7 @@ enum step_result step_decode(struct request *request) {
 
 enum step_result step_authorize(struct request *request) {
     const struct op *op = request->op;
-    const struct authorization question = {
+    struct authorization question = {
         .identity = request->identity,
         .action = op->iam_action,
         .kind = op->resource,
@@ -216,6 +216,10 @@ enum step_result step_authorize(struct request *request) {
                         : shape_text(op->in, request->in, F_SECRET_ID | F_NAME)};
     enum errc code = authorize(&question, &request->err);
 
+    if (code == OK && op->iam_also != NULL) {
+        question.action = op->iam_also;
+        code = authorize(&question, &request->err);
+    }
     if (code != OK) {
         return request_fail(request, code);
     }

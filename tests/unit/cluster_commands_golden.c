@@ -152,6 +152,29 @@ static void test_every_command_means_what_it_meant(void **state) {
     machine_fini(&m);
 }
 
+static void test_tags_and_policy_mean_what_they_meant(void **state) {
+    struct machine m;
+    Redoubt__Secret *secret;
+
+    machine_open(&m);
+    expect_ok(apply_golden(&m, "REGION_INIT"));
+    (void)snprintf(m.region, sizeof(m.region), "%s", EAST);
+    expect_ok(apply_golden(&m, "SECRET_CREATE"));
+    expect_ok(apply_golden(&m, "TAGS_SET"));
+    expect_ok(apply_golden(&m, "TAGS_REMOVE"));
+    expect_ok(apply_golden(&m, "POLICY_SET"));
+    secret = machine_secret(&m, "prod/db");
+    assert_int_equal(secret->revision, 4);
+    assert_int_equal(secret->changed_ms, 1700000004000);
+    assert_int_equal(secret->n_tags, 2);
+    assert_string_equal(secret->tags[0]->key, "team");
+    assert_string_equal(secret->tags[0]->value, "blue");
+    assert_string_equal(secret->tags[1]->key, "empty");
+    assert_non_null(strstr(secret->policy, "\"Principal\":{\"AWS\":\"123456789012\"}"));
+    redoubt__secret__free_unpacked(secret, NULL);
+    machine_fini(&m);
+}
+
 /* The commands of level 2 that change a secret. */
 static void test_changes_mean_what_they_meant(void **state) {
     struct machine m;
@@ -206,6 +229,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_command_is_read_and_written_again),
         cmocka_unit_test(test_every_command_means_what_it_meant),
+        cmocka_unit_test(test_tags_and_policy_mean_what_they_meant),
         cmocka_unit_test(test_changes_mean_what_they_meant),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
