@@ -30,13 +30,12 @@ static void create_a(struct machine *m) {
 /* ---- The table and the envelope ---- */
 
 static void test_table_knows_its_numbers(void **state) {
-    assert_int_equal(command_kinds_len, 11);
     assert_string_equal(command_kind_find(COMMAND_SECRET_PUT)->name, "SECRET_PUT");
     assert_null(command_kind_find(0));
     assert_null(command_kind_find(999));
     for (size_t i = 0; i < command_kinds_len; i++) {
         assert_true(command_kinds[i].level <= COMMAND_LEVEL);
-        assert_int_equal(command_kinds[i].type, i + 1);
+        assert_true(i == 0 || command_kinds[i - 1].type < command_kinds[i].type);
     }
 }
 
