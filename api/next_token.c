@@ -8,8 +8,8 @@
 #include <string.h>
 
 /* version (1), length of the name (2, little endian), when (8, big endian), seq (8, big endian),
- * HMAC-SHA-256 of all the rest (32), the name, zeros up to a multiple of three bytes, so that base64
- * needs no padding. */
+ * HMAC-SHA-256 of all the rest (32), the name, zeros up to a multiple of three bytes, so that
+ * base64 needs no padding. */
 enum {
     TOKEN_VERSION = 2,
     TOKEN_NAME_LEN = 1,
@@ -23,8 +23,8 @@ enum {
 };
 
 _Static_assert(TOKEN_NAME % 3 == 0, "a token needs no padding");
-_Static_assert(TOKEN_CHARS_MAX + 1 == NEXT_TOKEN_TEXT, "the text fits its buffer");
-_Static_assert(TOKEN_CHARS_MAX <= LIMIT_NEXT_TOKEN, "a client can send it back");
+_Static_assert(TOKEN_CHARS_MAX + 1 == (int)NEXT_TOKEN_TEXT, "the text fits its buffer");
+_Static_assert(TOKEN_CHARS_MAX <= (int)LIMIT_NEXT_TOKEN, "a client can send it back");
 
 static size_t token_size(size_t name_len) {
     return TOKEN_NAME + (name_len + 2) / 3 * 3;

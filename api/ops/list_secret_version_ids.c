@@ -108,8 +108,8 @@ static enum errc entries_out(struct op_context *context, const Redoubt__Version 
                              size_t n, struct shape_list *ret) {
     struct list_versions_entry *entries = arena_alloc(context->arena, n * sizeof(*entries));
     char *default_key = NULL;
-    enum errc rc = view_alias(context->view, context->identity->account, VAULT_DEFAULT_ALIAS,
-                              &default_key);
+    enum errc rc =
+        view_alias(context->view, context->identity->account, VAULT_DEFAULT_ALIAS, &default_key);
 
     if (rc != OK) {
         return err_default(context->err, rc);

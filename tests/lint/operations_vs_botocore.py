@@ -21,26 +21,48 @@ NEWER_MEMBERS = {
     ("ListSecrets", "input", "IncludePlannedDeletion"),  # 2023
     ("ListSecrets", "input", "SortBy"),  # 2026
     ("PutSecretValue", "input", "RotationToken"),  # 2024
+} | {
+    (operation, "output", prefix + member)  # 2023; 2025
+    for operation, prefix in (("DescribeSecret", ""), ("ListSecrets", "SecretList."))
+    for member in ("NextRotationDate", "Type", "ExternalSecretRotationMetadata", "ExternalSecretRotationRoleArn")
+}
+
+# Operations that newer models have and the installed one may not, in the model's own words; a shape without a definition
+# here is the installed model's.
+NEWER_OPERATIONS = {
+    "BatchGetSecretValue": {  # 2023
+        "input": {"shape": "BatchGetSecretValueRequest"},
+        "output": {"shape": "BatchGetSecretValueResponse"},
+        "errors": [{"shape": name} for name in (
+            "ResourceNotFoundException", "InvalidParameterException", "InvalidRequestException", "DecryptionFailure",
+            "InternalServiceError", "InvalidNextTokenException")],
+    },
+}
+NEWER_SHAPES = {
+    "BatchGetSecretValueRequest": {"type": "structure", "members": {
+        "SecretIdList": {"shape": "SecretIdListType"}, "Filters": {"shape": "FiltersListType"},
+        "MaxResults": {"shape": "MaxResultsBatchType"}, "NextToken": {"shape": "NextTokenType"}}},
+    "SecretIdListType": {"type": "list", "member": {"shape": "SecretIdType"}, "min": 1, "max": 20},
+    "MaxResultsBatchType": {"type": "integer", "min": 1, "max": 20},
+    "BatchGetSecretValueResponse": {"type": "structure", "members": {
+        "SecretValues": {"shape": "SecretValuesType"}, "NextToken": {"shape": "NextTokenType"},
+        "Errors": {"shape": "APIErrorListType"}}},
+    "SecretValuesType": {"type": "list", "member": {"shape": "SecretValueEntry"}},
+    "SecretValueEntry": {"type": "structure", "members": {
+        "ARN": {"shape": "SecretARNType"}, "Name": {"shape": "SecretNameType"}, "VersionId": {"shape": "SecretVersionIdType"},
+        "SecretBinary": {"shape": "SecretBinaryType"}, "SecretString": {"shape": "SecretStringType"},
+        "VersionStages": {"shape": "SecretVersionStagesType"}, "CreatedDate": {"shape": "CreatedDateType"}}},
+    "APIErrorListType": {"type": "list", "member": {"shape": "APIErrorType"}},
+    "APIErrorType": {"type": "structure", "members": {
+        "SecretId": {"shape": "SecretIdType"}, "ErrorCode": {"shape": "ErrorCode"}, "Message": {"shape": "ErrorMessage"}}},
+    "ErrorCode": {"type": "string"},
+    "ErrorMessage": {"type": "string"},
 }
 
 # Members of the model that this release does not have. (operation, side, member)
 NOT_YET = {
     # Managed external secrets are no part of this project; a request's unknown members are ignored.
     ("CreateSecret", "input", "Type"),
-    ("DescribeSecret", "output", "Type"),
-    ("DescribeSecret", "output", "ExternalSecretRotationMetadata"),
-    ("DescribeSecret", "output", "ExternalSecretRotationRoleArn"),
-    ("ListSecrets", "output", "SecretList.Type"),
-    ("ListSecrets", "output", "SecretList.ExternalSecretRotationMetadata"),
-    ("ListSecrets", "output", "SecretList.ExternalSecretRotationRoleArn"),
-    # No secret here is managed by another service.
-    ("DescribeSecret", "output", "OwningService"),
-    ("ListSecrets", "output", "SecretList.OwningService"),
-} | {
-    # Rotation.
-    (operation, "output", prefix + member)
-    for operation, prefix in (("DescribeSecret", ""), ("ListSecrets", "SecretList."))
-    for member in ("RotationEnabled", "RotationLambdaARN", "RotationRules", "LastRotatedDate", "NextRotationDate")
 }
 
 # Errors that newer models list. (operation, error)
@@ -69,6 +91,7 @@ KINDS = {
     "integer": ("integer", "long"),
     "timestamp": "timestamp",
     "strings": "list",
+    "structure": "structure",
     "structures": "list",
     "stages": "map",
 }
@@ -78,6 +101,10 @@ class Comparison:
     def __init__(self, model):
         self.shapes = model["shapes"]
         self.operations = model["operations"]
+        for name, operation in NEWER_OPERATIONS.items():
+            if name not in self.operations:
+                self.operations[name] = operation
+                self.shapes.update({name: shape for name, shape in NEWER_SHAPES.items() if name not in self.shapes})
         self.problems = []
         self.seen = set()  # what our table has, in the words of the lists above
 
@@ -114,6 +141,8 @@ class Comparison:
             self.bounds(where, path + "[]", self.shapes[shape["member"]["shape"]], ours["element"])
         if ours["kind"] == "structures":
             self.members(operation, side, path + ".", self.shapes[shape["member"]["shape"]], ours["members"])
+        if ours["kind"] == "structure":
+            self.members(operation, side, path + ".", shape, ours["members"])
 
     def members(self, operation, side, prefix, shape, members):
         installed = shape["members"]
@@ -173,6 +202,8 @@ def main():
         comparison.operation(operation)
     for key in sorted(NOT_YET & comparison.seen):
         comparison.problem("NOT_YET", f"{key} is in the table: take the line out")
+    for name in sorted(NEWER_OPERATIONS.keys() - set(names)):
+        comparison.problem("NEWER_OPERATIONS", f"{name} is not in the table: take it out")
     for key in sorted((NEWER_MEMBERS | NEWER_ERRORS | NEWER_RULES.keys()) - comparison.seen):
         comparison.problem("NEWER", f"{key} is not in the table: take the line out")
     for text in comparison.problems:
