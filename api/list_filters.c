@@ -140,10 +140,6 @@ static enum narrows terms_of(struct op_context *context, enum filter_key key, co
     case FILTER_TAG_VALUE:
         return prefix_term(context, LIST_TAG_VALUE, value, ret);
     case FILTER_PRIMARY_REGION:
-        /* The record of a primary does not tell whether it has replicas. */
-        if (strncmp(context->region, value, strlen(value)) == 0) {
-            return FINDS_ALL;
-        }
         return prefix_term(context, LIST_PRIMARY_REGION, value, ret);
     case FILTER_OWNING_SERVICE:
         return FINDS_NONE; /* no secret here is managed by a service */
