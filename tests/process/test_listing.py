@@ -140,7 +140,8 @@ def unchanged(entries):
 
 
 def in_order(listed, sort_by, direction):
-    """By the members that the entries show; ties in order of creation, which they do not show."""
+    """By the members that the entries show; ties in order of creation, which they do not show. Of secrets that one caller created
+    one after the other: two that are created at once may get their dates in one order and their places in the other."""
     member = {"created-date": "CreatedDate", "last-changed-date": "LastChangedDate", "last-accessed-date": "LastAccessedDate",
               "name": "Name"}[sort_by]
     keys = [entry["Name"].encode() if member == "Name" else entry.get(member, -1) for entry in listed]
@@ -166,7 +167,6 @@ def test_pages_under_writers(filled, sort_by, direction):
             if sort_by in ("created-date", "name"):
                 assert len(set(arns)) == len(arns), "shown twice"
                 assert before & after <= set(arns), "skipped"
-                assert in_order(listed, sort_by, direction)
             assert not writers.failures, writers.failures
     assert in_order(caller.entries("ListSecrets", "SecretList", MaxResults=7, **query), sort_by, direction)
 
