@@ -126,6 +126,7 @@ static void test_every_command_means_what_it_meant(void **state) {
     command_result_free(result);
     expect_ok(apply_golden(&m, "SECRET_PROMOTE"));
     expect_ok(apply_golden(&m, "SECRET_TOUCH"));
+    expect_ok(apply_golden(&m, "SECRETS_TOUCH"));
     result = apply_golden(&m, "SECRET_DELETE");
     assert_string_equal(result->suffix, "ZyXwVu");
     command_result_free(result);
@@ -134,7 +135,7 @@ static void test_every_command_means_what_it_meant(void **state) {
     secret = machine_secret(&m, "prod/db");
     assert_int_equal(secret->n_versions, 2);
     assert_int_equal(secret->versions[1]->n_stages, 2);
-    assert_int_equal(secret->last_accessed_day, 19675);
+    assert_int_equal(secret->last_accessed_day, 19677);
     assert_int_equal(secret->revision, 3);
     redoubt__secret__free_unpacked(secret, NULL);
     link = machine_link(&m, "prod/db", SOUTH);
