@@ -38,7 +38,8 @@ enum {
     LIMIT_SCHEDULE = 256,
     LIMIT_POLICY = 20480, /* from the service; in characters */
     LIMIT_POLICY_MOST = 65536,
-    /* A policy as it is compiled: 65536 characters hold some 16000 values of a hundred bytes each. */
+    /* A policy as it is compiled: 65536 characters hold some 16000 values of a hundred bytes each.
+     */
     LIMIT_POLICY_COMPILED = 8 * 1024 * 1024,
     LIMIT_TYPE = 256,
     LIMIT_NEXT_TOKEN = 4096,
