@@ -401,18 +401,9 @@ enum errc op_targets_in(struct op_context *context, const struct shape_list *reg
 
 Redoubt__Quotas *op_quotas(struct op_context *context) {
     Redoubt__Quotas *out = arena_alloc(context->arena, sizeof(*out));
-    const struct quotas *quotas = context->quotas;
 
     if (out != NULL) {
-        redoubt__quotas__init(out);
-        out->has_secrets = true;
-        out->secrets = (uint64_t)quotas->secrets;
-        out->has_versions_kept = true;
-        out->versions_kept = (uint32_t)quotas->versions_kept;
-        out->has_labels = true;
-        out->labels = (uint32_t)quotas->labels;
-        out->has_tags = true;
-        out->tags = (uint32_t)quotas->tags;
+        command_quotas(context->quotas, out);
     }
     return out;
 }

@@ -141,6 +141,13 @@ enum {
     LIMIT_MANIFEST = 1024 * 1024,         /* names, sizes and digests of a checkpoint's files */
     LIMIT_ADDRESS = 256,                  /* of a node, "host:port": a DNS name has 253 */
 
+    /* The leader's jobs. Commands that are under way together; and of one core they take a tenth:
+       after a look that took long they rest nine times as long, up to this. A clock that runs ahead
+       by more than an hour between two looks is believed at the second one. */
+    LIMIT_JOBS_BATCH = 64,
+    LIMIT_JOBS_REST_MS = 10 * 60 * 1000,
+    LIMIT_JOBS_JUMP_MS = 60 * 60 * 1000,
+
     /* Storage. A record is made by one command out of a bounded secret, so it stays below twice
        the largest command; a snapshot's metadata names servers and files, some 100 bytes each. */
     LIMIT_RECORD = 132 * 1024 * 1024,

@@ -10,6 +10,7 @@
 #include "crypto/keyring.h"
 #include "crypto/tls.h"
 #include "replication/shipper.h"
+#include "server/jobs.h"
 #include "storage/engine.h"
 
 #include <errno.h>
@@ -41,6 +42,7 @@ struct parts {
     struct peer_client *peers;
     struct shipper *shipper;
     struct node *node;
+    struct jobs *jobs;
     struct tls_context *peer_tls;
     struct tls_context *api_tls;
     struct http_server *http;
@@ -149,6 +151,19 @@ static enum errc start_node(struct parts *parts, const struct config *config, st
     enum errc code = load_node_id(config, &options.id, err);
 
     return code == OK ? node_start(&options, &parts->node, err) : code;
+}
+
+static enum errc make_jobs(struct parts *parts, const struct config *config, struct err *err) {
+    const struct jobs_options options = {
+        .engine = parts->engine,
+        .node = parts->node,
+        .world = world_system(),
+        .quotas = &config->quotas,
+        .interval_ms = (unsigned)config->jobs_interval * 1000,
+    };
+
+    parts->jobs = jobs_new(&options);
+    return parts->jobs ? OK : err_default(err, ERR_NO_MEMORY);
 }
 
 /* As many as the system gives, less what the process needs itself, shared out to the workers'
@@ -262,22 +277,33 @@ static enum errc start(struct parts *parts, const struct config *config, struct 
         code = start_node(parts, config, err);
     }
     if (code == OK) {
+        code = make_jobs(parts, config, err);
+    }
+    if (code == OK) {
         code = fill_service(parts, config, err);
     }
     if (code == OK) {
         code = peer_client_start(parts->peers, err);
     }
-    return code == OK ? http_server_start(parts->http, err) : code;
+    if (code == OK) {
+        code = http_server_start(parts->http, err);
+    }
+    if (code == OK) {
+        jobs_start(parts->jobs);
+    }
+    return code;
 }
 
 /* The reverse; takes a house that was built half. Clients are answered before what answers them
  * goes away, and the workers stay until the last one that may still post to them is gone. */
 static void stop(struct parts *parts) {
+    jobs_stop(parts->jobs);
     if (parts->http != NULL) {
         http_server_drain(parts->http, SERVER_GRACE_MS);
     }
     peer_client_stop(parts->peers);
     node_stop(parts->node);
+    jobs_free(parts->jobs);
     shipper_free(parts->shipper);
     if (parts->http != NULL) {
         http_server_stop(parts->http, 0);

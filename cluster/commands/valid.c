@@ -190,6 +190,7 @@ bool shipped_secret_is_valid(const Redoubt__Secret *secret) {
     if (secret == NULL || secret->n_versions > LIMIT_VERSIONS || secret->has_deletion_ms ||
         secret->replica_of != NULL ||
         !text_is_at_most(secret->description, UTF8_MAX * LIMIT_DESCRIPTION) ||
+        !text_is_at_most(secret->type, UTF8_MAX * LIMIT_TYPE) ||
         !text_is_at_most(secret->kms_key_id, LIMIT_KMS_KEY_ID) ||
         !tags_are_valid(secret->tags, secret->n_tags) || !policy_is_valid(secret->policy) ||
         !time_is_valid(secret->has_created_ms, secret->created_ms) ||
