@@ -15,6 +15,8 @@
 /* Sentences that more than one operation gives. */
 #define OP_SENTENCE_MARKED                                                                         \
     "You can't perform this operation on the secret because it was marked for deletion."
+#define OP_SENTENCE_REPLICA                                                                        \
+    "Operation not permitted on a replica secret. Call must be made in primary secret's region."
 #define OP_SENTENCE_BOTH_VALUES                                                                    \
     "You can't specify both a binary secret value and a string secret value in the same secret."
 

@@ -38,6 +38,7 @@ bool version_holds(const Redoubt__Version *version, const Redoubt__NewValue *val
 void version_set_value(Redoubt__Version *version, const Redoubt__NewValue *value,
                        uint64_t revision);
 bool secret_has_value(const Redoubt__Secret *secret);
+bool version_carries(const Redoubt__Version *version, const char *label);
 /* Drop versions without labels that are older than a day, oldest first, while there are more than
  * `kept`; their values go from the state. False (nothing done) when more than LIMIT_VERSIONS would
  * remain. */

@@ -3,6 +3,7 @@
 #include "cluster/commands/apply.h"
 #include "cluster/commands/links.h"
 #include "cluster/commands/refuse.h"
+#include "cluster/commands/rotation.h"
 #include "cluster/commands/secret_ops.h"
 #include "cluster/commands/state.h"
 #include "cluster/commands/valid.h"
@@ -82,6 +83,7 @@ static bool put_version(struct txn *txn, const Redoubt__SecretPut *put, Redoubt_
         return false;
     }
     labels_store(secret, &stages);
+    rotation_note_current(secret, version->id, put->now_ms);
     if (!versions_prune(txn, put->ref->account, secret, put->now_ms,
                         (size_t)quotas.versions_kept)) {
         refuse(result, ERR_LIMIT_EXCEEDED,
