@@ -72,6 +72,16 @@ enum errc op_find_secret(struct op_context *context, const char *text,
     return OK;
 }
 
+enum errc op_check_writable(struct op_context *context, const Redoubt__Secret *secret) {
+    if (secret->replica_of != NULL) {
+        return err_set(context->err, ERR_INVALID_PARAMETER, OP_SENTENCE_REPLICA);
+    }
+    if (secret->has_deletion_ms) {
+        return err_set(context->err, ERR_INVALID_REQUEST, OP_SENTENCE_MARKED);
+    }
+    return OK;
+}
+
 Redoubt__SecretRef *op_ref(struct op_context *context, const char *name, const char *suffix) {
     struct arena *arena = context->arena;
     Redoubt__SecretRef *ref = arena_alloc(arena, sizeof(*ref));
@@ -192,6 +202,25 @@ enum errc op_resolve_key(struct op_context *context, const char *kms_key_id,
     return OK;
 }
 
+static struct vault_place place_of(const struct op_context *context, const Redoubt__SecretRef *ref,
+                                   const char *version_id) {
+    return (struct vault_place){
+        .region = context->region,
+        .account = ref->account,
+        .name = ref->name,
+        .suffix = ref->suffix,
+        .version_id = version_id,
+    };
+}
+
+enum errc op_check_key(struct op_context *context, const Redoubt__SecretRef *ref,
+                       const char *key_id) {
+    /* The id that the service uses, too. */
+    const struct vault_place place = place_of(context, ref, "RequestToValidateKeyAccess");
+
+    return vault_check_key(context->keyring, context->view, &place, key_id, context->err);
+}
+
 static void seal_free(void *sealed) {
     redoubt__sealed__free_unpacked(sealed, NULL);
 }
@@ -199,13 +228,7 @@ static void seal_free(void *sealed) {
 enum errc op_seal(struct op_context *context, const Redoubt__SecretRef *ref, const char *version_id,
                   const char *key_id, struct op_value value, Redoubt__NewValue **ret) {
     struct arena *arena = context->arena;
-    const struct vault_place place = {
-        .region = context->region,
-        .account = ref->account,
-        .name = ref->name,
-        .suffix = ref->suffix,
-        .version_id = version_id,
-    };
+    const struct vault_place place = place_of(context, ref, version_id);
     Redoubt__NewValue *new_value = arena_alloc(arena, sizeof(*new_value));
     uint8_t *digest = arena_alloc(arena, VALUE_DIGEST);
     char *id = arena_strdup(arena, version_id);

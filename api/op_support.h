@@ -37,6 +37,10 @@ MUSTCHECK enum errc op_secret_id_any_region(struct op_context *context, const ch
 /* The secret that `text` names, also one that is scheduled for deletion. ERR_RESOURCE_NOT_FOUND. */
 MUSTCHECK enum errc op_find_secret(struct op_context *context, const char *text,
                                    const Redoubt__Secret **ret);
+/* The state of a secret that refuses a change, as the command's apply will: asked before what would
+ * fail for another reason (a key). ERR_INVALID_PARAMETER: a replica; ERR_INVALID_REQUEST: scheduled
+ * for deletion. */
+MUSTCHECK enum errc op_check_writable(struct op_context *context, const Redoubt__Secret *secret);
 /* `suffix` NULL or empty: whatever it is when the command is applied. */
 Redoubt__SecretRef *op_ref(struct op_context *context, const char *name, const char *suffix);
 /* The ARN in this region. */
@@ -60,6 +64,10 @@ const char *op_kms_key_id(const char *kms_key_id);
  * default key does not exist yet and *ret is the prelude that makes it; the caller returns OK. */
 MUSTCHECK enum errc op_resolve_key(struct op_context *context, const char *kms_key_id,
                                    const char **ret_key_id, struct op_command *ret);
+/* The key seals and opens values of the secret that `ref` names (with its suffix): what the service
+ * makes sure of when a caller names a key. ERR_ENCRYPTION_FAILURE, ERR_DECRYPTION_FAILURE. */
+MUSTCHECK enum errc op_check_key(struct op_context *context, const Redoubt__SecretRef *ref,
+                                 const char *key_id);
 /* The value, sealed under `key_id` as version `version_id` of the secret that `ref` names (with its
  * suffix). */
 MUSTCHECK enum errc op_seal(struct op_context *context, const Redoubt__SecretRef *ref,

@@ -54,6 +54,9 @@ enum {
     LIMIT_VERSIONS_KEPT = 100,
     LIMIT_VERSIONS_KEPT_MOST = 300,
     LIMIT_VERSIONS = 400,
+    /* Ciphertexts of a value under former keys, beside the present one: a record stays below 1 MiB
+       however often a secret's key changes. */
+    LIMIT_FORMER_KEYS = 4,
     /* Regions that one secret can be replicated to: a page of Describe stays small. */
     LIMIT_REPLICAS = 32,
 

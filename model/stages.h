@@ -41,6 +41,13 @@ void stages_detach(struct stages *stages, const char *label);
 MUSTCHECK enum errc stages_put(struct stages *stages, const char *version,
                                const char *const *labels, size_t n_labels, bool is_first,
                                size_t most, struct err *err);
+/* UpdateSecretVersionStage: `label` leaves version `remove_from` and goes to `move_to`, each of
+ * which is a version of the secret or NULL. AWSCURRENT takes its shadow AWSPREVIOUS along, and
+ * nothing else: AWSPENDING stays where it is. A label that is where it should be already stays, and
+ * nothing changes. ERR_INVALID_PARAMETER with the service's sentence for what 3.5 refuses, with the
+ * table as it was; ERR_LIMIT_EXCEEDED as above. */
+MUSTCHECK enum errc stages_update(struct stages *stages, const char *label, const char *remove_from,
+                                  const char *move_to, size_t most, struct err *err);
 /* The refusal of more labels than `most`. */
 enum errc stages_refuse(size_t most, struct err *err);
 

@@ -216,6 +216,7 @@ static bool upsert_is_valid(const Redoubt__WireItem *item) {
            strcmp(secret->name, item->name) == 0 && secret->suffix != NULL &&
            strcmp(secret->suffix, item->suffix) == 0 &&
            text_is_absent_or_fits(secret->description, LIMIT_DESCRIPTION) &&
+           text_is_absent_or_fits(secret->type, LIMIT_TYPE) &&
            time_is_absent_or_fits(secret->has_created_ms, secret->created_ms) &&
            time_is_absent_or_fits(secret->has_changed_ms, secret->changed_ms) &&
            time_is_absent_or_fits(secret->has_deletion_ms, secret->deletion_ms) &&

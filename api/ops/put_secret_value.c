@@ -74,6 +74,9 @@ static enum errc prepare(struct op_context *context, const void *in_any, struct 
         return rc;
     }
     rc = op_find_secret(context, in->secret_id, &secret);
+    if (rc == OK) {
+        rc = op_check_writable(context, secret);
+    }
     if (rc != OK) {
         return rc;
     }

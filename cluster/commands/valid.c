@@ -58,20 +58,26 @@ static bool bytes_are_within(protobuf_c_boolean has, const ProtobufCBinaryData *
     return has && bytes->len > 0 && bytes->len <= max;
 }
 
-bool new_value_is_valid(const Redoubt__NewValue *value) {
-    const Redoubt__Sealed *sealed;
-
-    if (value == NULL || !text_is_within(value->version_id, 1, LIMIT_TOKEN) ||
-        !kind_is_valid(value->has_kind, value->kind) ||
-        !bytes_are_within(value->has_digest, &value->digest, DIGEST_MAX)) {
-        return false;
-    }
-    sealed = value->sealed;
-    return sealed != NULL && text_is_within(sealed->key_id, 1, LIMIT_KMS_KEY_ID) &&
-           sealed->has_key_version &&
+/* Under one key: what it was sealed under before is the state's to know. */
+static bool sealed_is_valid(const Redoubt__Sealed *sealed) {
+    return sealed != NULL && sealed->n_others == 0 &&
+           text_is_within(sealed->key_id, 1, LIMIT_KMS_KEY_ID) && sealed->has_key_version &&
            bytes_are_within(sealed->has_wrapped_key, &sealed->wrapped_key, WRAPPED_KEY_MAX) &&
            bytes_are_within(sealed->has_ciphertext, &sealed->ciphertext,
                             LIMIT_VALUE_MOST + KEYRING_OVERHEAD);
+}
+
+bool new_value_is_valid(const Redoubt__NewValue *value) {
+    return value != NULL && text_is_within(value->version_id, 1, LIMIT_TOKEN) &&
+           kind_is_valid(value->has_kind, value->kind) &&
+           bytes_are_within(value->has_digest, &value->digest, DIGEST_MAX) &&
+           sealed_is_valid(value->sealed);
+}
+
+bool reseal_is_valid(const Redoubt__Reseal *reseal) {
+    return text_is_within(reseal->version_id, 1, LIMIT_TOKEN) &&
+           bytes_are_within(reseal->has_digest, &reseal->digest, DIGEST_MAX) &&
+           sealed_is_valid(reseal->sealed);
 }
 
 bool tags_are_valid(Redoubt__Tag *const *tags, size_t n) {
@@ -202,6 +208,7 @@ bool shipped_secret_is_valid(const Redoubt__Secret *secret) {
     if (secret == NULL || secret->n_versions > LIMIT_VERSIONS || secret->has_deletion_ms ||
         secret->replica_of != NULL ||
         !text_is_at_most(secret->description, UTF8_MAX * LIMIT_DESCRIPTION) ||
+        !text_is_at_most(secret->type, UTF8_MAX * LIMIT_TYPE) ||
         !text_is_at_most(secret->kms_key_id, LIMIT_KMS_KEY_ID) ||
         !tags_are_valid(secret->tags, secret->n_tags) ||
         !time_is_valid(secret->has_created_ms, secret->created_ms) ||

@@ -28,6 +28,7 @@ bool suffix_is_valid(const char *suffix);
 bool ref_is_valid(const Redoubt__SecretRef *ref);
 /* Present, and everything a version needs is there. */
 bool new_value_is_valid(const Redoubt__NewValue *value);
+bool reseal_is_valid(const Redoubt__Reseal *reseal);
 /* As many as the highest quota allows: what the proposer's own quota says is decided apart. */
 bool tags_are_valid(Redoubt__Tag *const *tags, size_t n);
 bool labels_are_valid(char *const *labels, size_t n);

@@ -21,12 +21,13 @@ NEWER_MEMBERS = {
     ("ListSecrets", "input", "IncludePlannedDeletion"),  # 2023
     ("ListSecrets", "input", "SortBy"),  # 2026
     ("PutSecretValue", "input", "RotationToken"),  # 2024
+    ("CreateSecret", "input", "Type"),  # 2025
+    ("UpdateSecret", "input", "Type"),  # 2025
 }
 
 # Members of the model that this release does not have. (operation, side, member)
 NOT_YET = {
     # Managed external secrets are no part of this project; a request's unknown members are ignored.
-    ("CreateSecret", "input", "Type"),
     ("DescribeSecret", "output", "Type"),
     ("DescribeSecret", "output", "ExternalSecretRotationMetadata"),
     ("DescribeSecret", "output", "ExternalSecretRotationRoleArn"),
