@@ -23,26 +23,16 @@ NEWER_MEMBERS = {
     ("PutSecretValue", "input", "RotationToken"),  # 2024
     ("CreateSecret", "input", "Type"),  # 2025
     ("UpdateSecret", "input", "Type"),  # 2025
+    ("RotateSecret", "input", "ExternalSecretRotationMetadata"),  # 2025
+    ("RotateSecret", "input", "ExternalSecretRotationRoleArn"),  # 2025
+} | {
+    (operation, "output", prefix + member)  # 2023; 2025
+    for operation, prefix in (("DescribeSecret", ""), ("ListSecrets", "SecretList."))
+    for member in ("NextRotationDate", "Type", "ExternalSecretRotationMetadata", "ExternalSecretRotationRoleArn")
 }
 
 # Members of the model that this release does not have. (operation, side, member)
-NOT_YET = {
-    # Managed external secrets are no part of this project; a request's unknown members are ignored.
-    ("DescribeSecret", "output", "Type"),
-    ("DescribeSecret", "output", "ExternalSecretRotationMetadata"),
-    ("DescribeSecret", "output", "ExternalSecretRotationRoleArn"),
-    ("ListSecrets", "output", "SecretList.Type"),
-    ("ListSecrets", "output", "SecretList.ExternalSecretRotationMetadata"),
-    ("ListSecrets", "output", "SecretList.ExternalSecretRotationRoleArn"),
-    # No secret here is managed by another service.
-    ("DescribeSecret", "output", "OwningService"),
-    ("ListSecrets", "output", "SecretList.OwningService"),
-} | {
-    # Rotation.
-    (operation, "output", prefix + member)
-    for operation, prefix in (("DescribeSecret", ""), ("ListSecrets", "SecretList."))
-    for member in ("RotationEnabled", "RotationLambdaARN", "RotationRules", "LastRotatedDate", "NextRotationDate")
-}
+NOT_YET = set()
 
 # Errors that newer models list. (operation, error)
 NEWER_ERRORS = {
@@ -53,6 +43,7 @@ NEWER_ERRORS = {
 NEWER_RULES = {
     ("SecretString", "min"): (None, 1),  # an empty value is refused today
     ("SecretBinary", "min"): (None, 1),
+    ("RotationRules.Duration", "pattern"): ("[0-9h]+", "[0-9]+h"),
     ("Filters.Values[]", "pattern"): (
         r"^\!?[a-zA-Z0-9 :_@\/\+\=\.\-]*$",
         r"^\!?[a-zA-Z0-9 :_@\/\+\=\.\-\!]*$",  # '!' inside, too
@@ -70,6 +61,7 @@ KINDS = {
     "integer": ("integer", "long"),
     "timestamp": "timestamp",
     "strings": "list",
+    "structure": "structure",
     "structures": "list",
     "stages": "map",
 }
@@ -115,6 +107,8 @@ class Comparison:
             self.bounds(where, path + "[]", self.shapes[shape["member"]["shape"]], ours["element"])
         if ours["kind"] == "structures":
             self.members(operation, side, path + ".", self.shapes[shape["member"]["shape"]], ours["members"])
+        if ours["kind"] == "structure":
+            self.members(operation, side, path + ".", shape, ours["members"])
 
     def members(self, operation, side, prefix, shape, members):
         installed = shape["members"]

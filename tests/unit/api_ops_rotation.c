@@ -9,8 +9,14 @@
 #define DAYS(n)       ",\"RotationRules\":{\"AutomaticallyAfterDays\":" #n "}"
 #define LATER         ",\"RotateImmediately\":false"
 #define PENDING       ",\"VersionStages\":[\"AWSPENDING\"]"
+#define MOVE(label, from, to)                                                                      \
+    "{\"SecretId\":\"s\",\"VersionStage\":\"" label                                                \
+    "\",\"RemoveFromVersionId\":\"" TOKEN(from) "\",\"MoveToVersionId\":\"" TOKEN(to) "\"}"
+#define REMOVE(label, from)                                                                        \
+    "{\"SecretId\":\"s\",\"VersionStage\":\"" label                                                \
+    "\",\"RemoveFromVersionId\":\"" TOKEN(from) "\"}"
 
-#define NO_FUNCTION   "No Lambda rotation function ARN is associated with this secret."
+#define NO_FUNCTION "No Lambda rotation function ARN is associated with this secret."
 #define CANNOT_INVOKE                                                                              \
     "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function "       \
     "policy grants access to the principal secretsmanager.amazonaws.com."
@@ -126,6 +132,66 @@ static void a_rotation(void **state) {
     reply = bench_ok(bench, "GetSecretValue", ID("s"));
     assert_string_equal(text_of(reply, "SecretString"), "one");
     json_decref(reply);
+}
+
+/* 3.14.2 [rec] and 3.14.3: the whole of a rotation as the published functions do it, twice. */
+static void two_rotations(void **state) {
+    struct bench *bench = with_secret(state);
+
+    rotated(bench, PUT("s", 2, WITH_FUNCTION DAYS(1)), TOKEN(2));
+    bench_do(bench, "PutSecretValue", PUT("s", 2, VALUE("two") PENDING));
+    described(bench, "true", "\"" FUNCTION "\"", "{\"AutomaticallyAfterDays\":1}", NULL,
+              "1700092799.000");
+    /* finishSecret. C-6: AWSPENDING stays until the function takes it away. */
+    bench->now_ms += BENCH_DAY_MS;
+    bench_do(bench, "UpdateSecretVersionStage", MOVE("AWSCURRENT", 1, 2));
+    labels(bench,
+           "{\"" TOKEN(1) "\":[\"AWSPREVIOUS\"],\"" TOKEN(2) "\":[\"AWSPENDING\",\"AWSCURRENT\"]}");
+    described(bench, "true", "\"" FUNCTION "\"", "{\"AutomaticallyAfterDays\":1}", "1700086400.123",
+              "1700179199.000");
+    bench->now_ms += 1000;
+    bench_do(bench, "UpdateSecretVersionStage", REMOVE("AWSPENDING", 2));
+    labels(bench, "{\"" TOKEN(1) "\":[\"AWSPREVIOUS\"],\"" TOKEN(2) "\":[\"AWSCURRENT\"]}");
+    described(bench, "true", "\"" FUNCTION "\"", "{\"AutomaticallyAfterDays\":1}", "1700086400.123",
+              "1700179199.000");
+    /* Without parameters; the first version is deprecated and disappears. */
+    rotated(bench, PUT("s", 3, ""), TOKEN(3));
+    bench_do(bench, "PutSecretValue", PUT("s", 3, VALUE("three") PENDING));
+    bench_do(bench, "UpdateSecretVersionStage", MOVE("AWSCURRENT", 2, 3));
+    bench_do(bench, "UpdateSecretVersionStage", REMOVE("AWSPENDING", 3));
+    labels(bench, "{\"" TOKEN(2) "\":[\"AWSPREVIOUS\"],\"" TOKEN(3) "\":[\"AWSCURRENT\"]}");
+    described(bench, "true", "\"" FUNCTION "\"", "{\"AutomaticallyAfterDays\":1}", "1700086401.123",
+              "1700179199.000");
+    /* Back by hand: counts for the schedule, and is no rotation. */
+    bench->now_ms += BENCH_DAY_MS;
+    bench_do(bench, "UpdateSecretVersionStage", MOVE("AWSCURRENT", 3, 2));
+    described(bench, "true", "\"" FUNCTION "\"", "{\"AutomaticallyAfterDays\":1}", "1700086401.123",
+              "1700265599.000");
+}
+
+/* 3.14.1: how an unfinished rotation is cleared. */
+static void clearing_an_unfinished_rotation(void **state) {
+    struct bench *bench = with_secret(state);
+
+    rotated(bench, PUT("s", 2, WITH_FUNCTION DAYS(30)), TOKEN(2));
+    bench_refused(bench, "RotateSecret", PUT("s", 3, ""), ERR_INVALID_REQUEST, NOT_COMPLETE);
+    bench_do(bench, "UpdateSecretVersionStage", REMOVE("AWSPENDING", 2));
+    rotated(bench, PUT("s", 3, ""), TOKEN(3));
+    bench_do(bench, "PutSecretValue", PUT("s", 3, VALUE("three") PENDING));
+    bench_refused(bench, "RotateSecret", PUT("s", 4, ""), ERR_INVALID_REQUEST, NOT_COMPLETE);
+    /* Another value abandons it, by UpdateSecret too (3.4); the date is counted from it. */
+    bench->now_ms += BENCH_DAY_MS;
+    bench_do(bench, "UpdateSecret", PUT("s", 4, VALUE("four")));
+    labels(bench, "{\"" TOKEN(1) "\":[\"AWSPREVIOUS\"],\"" TOKEN(4) "\":[\"AWSCURRENT\"]}");
+    described(bench, "true", "\"" FUNCTION "\"", "{\"AutomaticallyAfterDays\":30}", NULL,
+              "1702684799.000");
+    rotated(bench, PUT("s", 5, ""), TOKEN(5));
+    /* A change that brings no value changes nothing about it. */
+    bench->now_ms += BENCH_DAY_MS;
+    bench_do(bench, "UpdateSecret", PUT("s", 6, ",\"Description\":\"d\""));
+    described(bench, "true", "\"" FUNCTION "\"", "{\"AutomaticallyAfterDays\":30}", NULL,
+              "1702684799.000");
+    bench_refused(bench, "RotateSecret", PUT("s", 6, ""), ERR_INVALID_REQUEST, NOT_COMPLETE);
 }
 
 /* A function that makes its version current when it fills it: complete (3.14.2). */
@@ -414,16 +480,13 @@ static void cancel(void **state) {
 
 static void external_secrets(void **state) {
     struct bench *bench = with_secret(state);
-    Redoubt__Secret *secret;
     json_t *reply;
 
     bench_refused(bench, "RotateSecret", PUT("s", 2, WITH_ROLE), ERR_INVALID_PARAMETER,
                   "You can't specify ExternalSecretRotationRoleArn or "
                   "ExternalSecretRotationMetadata for a secret that isn't a managed external "
                   "secret.");
-    secret = bench_secret(bench, "s");
-    secret->type = strdup("SalesforceClientSecret");
-    bench_put_secret(bench, secret);
+    bench_do(bench, "UpdateSecret", PUT("s", 9, ",\"Type\":\"SalesforceClientSecret\""));
     bench_refused(bench, "RotateSecret", PUT("s", 2, WITH_FUNCTION), ERR_INVALID_PARAMETER,
                   "You can't specify a Lambda rotation function for a managed external secret.");
     bench_refused(bench, "RotateSecret", PUT("s", 2, DAYS(30)), ERR_INVALID_REQUEST,
@@ -484,6 +547,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nothing_is_shown_before, bench_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(a_rotation, bench_setup, bench_teardown),
+        cmocka_unit_test_setup_teardown(two_rotations, bench_setup, bench_teardown),
+        cmocka_unit_test_setup_teardown(clearing_an_unfinished_rotation, bench_setup,
+                                        bench_teardown),
         cmocka_unit_test_setup_teardown(a_rotation_is_complete, bench_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(expressions_are_shown, bench_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(requests_are_refused, bench_setup, bench_teardown),
