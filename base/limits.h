@@ -36,9 +36,15 @@ enum {
     LIMIT_PASSWORD = 4096, /* from the service: length, and characters excluded */
     LIMIT_ROTATION_DAYS = 1000,
     LIMIT_SCHEDULE = 256,
-    LIMIT_POLICY = 20480, /* from the service; in characters */
+    LIMIT_FUNCTION_ARN = 2048,
+    LIMIT_ROLE_ARN = 2048,
+    LIMIT_EXTERNAL_KEY = 256,
+    LIMIT_EXTERNAL_VALUE = 2048,
+    LIMIT_EXTERNAL_ITEMS = 50, /* the service tells no bound; a record needs one */
+    LIMIT_POLICY = 20480,      /* from the service; in characters */
     LIMIT_POLICY_MOST = 65536,
-    /* A policy as it is compiled: 65536 characters hold some 16000 values of a hundred bytes each. */
+    /* A policy as it is compiled: 65536 characters hold some 16000 values of a hundred bytes each.
+     */
     LIMIT_POLICY_COMPILED = 8 * 1024 * 1024,
     LIMIT_TYPE = 256,
     LIMIT_NEXT_TOKEN = 4096,

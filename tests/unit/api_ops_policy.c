@@ -299,6 +299,9 @@ static void policies_are_validated(void **state) {
                                        "'arn:aws:secretsmanager:*:*:secret:s-*'")),
                     "[]");
     expect_policy(bench, NULL); /* nothing was attached */
+    /* 8.1: needs two actions. */
+    assert_string_equal(bench_op("ValidateResourcePolicy")->iam_also,
+                        "secretsmanager:PutResourcePolicy");
     bench_make_replica(bench, "s");
     expect_findings(bench, of_s(FINE), "[]");
 }
