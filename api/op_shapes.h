@@ -34,14 +34,14 @@
     X(LIST, replication, "ReplicationStatus", F_NONE, 0, SHAPE_NO_MAX, &op_replication_status_shape)
 
 #define OP_ROTATION_RULES(X)                                                                       \
-    X(INT, days, "AutomaticallyAfterDays", F_NONE, 1, 1000, NULL)                                  \
+    X(INT, days, "AutomaticallyAfterDays", F_NONE, 1, LIMIT_ROTATION_DAYS, NULL)                   \
     X(STR, duration, "Duration", F_NONE, 2, 3, &op_duration_rule)                                  \
-    X(STR, expression, "ScheduleExpression", F_NONE, 1, 256, &op_expression_rule)
+    X(STR, expression, "ScheduleExpression", F_NONE, 1, LIMIT_SCHEDULE, &op_expression_rule)
 
 /* Metadata of managed external secrets. */
 #define OP_EXTERNAL_METADATA(X)                                                                    \
-    X(STR, key, "Key", F_NONE, 1, 256, NULL)                                                       \
-    X(STR, value, "Value", F_NONE, 1, 2048, NULL)
+    X(STR, key, "Key", F_NONE, 1, LIMIT_EXTERNAL_KEY, NULL)                                        \
+    X(STR, value, "Value", F_NONE, 1, LIMIT_EXTERNAL_VALUE, NULL)
 
 /* A secret as DescribeSecret and ListSecrets show it; they differ in the name of one member.
  * op_summary() fills it. */

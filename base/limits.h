@@ -36,7 +36,12 @@ enum {
     LIMIT_PASSWORD = 4096, /* from the service: length, and characters excluded */
     LIMIT_ROTATION_DAYS = 1000,
     LIMIT_SCHEDULE = 256,
-    LIMIT_POLICY = 20480, /* from the service; in characters */
+    LIMIT_FUNCTION_ARN = 2048,
+    LIMIT_ROLE_ARN = 2048,
+    LIMIT_EXTERNAL_KEY = 256,
+    LIMIT_EXTERNAL_VALUE = 2048,
+    LIMIT_EXTERNAL_ITEMS = 50, /* the service tells no bound; a record needs one */
+    LIMIT_POLICY = 20480,      /* from the service; in characters */
     LIMIT_POLICY_MOST = 65536,
     /* A policy as it is compiled: 65536 characters hold some 16000 values of a hundred bytes each.
      */

@@ -142,6 +142,15 @@ bool secret_has_value(const Redoubt__Secret *secret) {
     return false;
 }
 
+bool version_carries(const Redoubt__Version *version, const char *label) {
+    for (size_t i = 0; i < version->n_stages; i++) {
+        if (strcmp(version->stages[i], label) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool version_is_prunable(const Redoubt__Version *version, int64_t now_ms) {
     return version->n_stages == 0 && now_ms - version->created_ms >= VERSION_KEPT_MS;
 }

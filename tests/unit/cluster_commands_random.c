@@ -5,6 +5,7 @@
  * Seeds are fixed; REDOUBT_SEED=n begins elsewhere, REDOUBT_SEEDS=n runs so many. The last seed
  * printed is the one that fails. */
 #include "tests/unit/cluster_commands_metadata.h"
+#include "tests/unit/cluster_commands_rotate.h"
 
 #include "model/replication_status.h"
 
@@ -133,6 +134,23 @@ static void expect_equal_metadata(const Redoubt__Secret *left, const Redoubt__Se
     }
 }
 
+static void expect_equal_rotations(const Redoubt__Rotation *left, const Redoubt__Rotation *right) {
+    uint8_t one[512];
+    uint8_t two[512];
+
+    assert_int_equal(left == NULL, right == NULL);
+    if (left == NULL) {
+        return;
+    }
+    assert_true(redoubt__rotation__get_packed_size(left) <= sizeof(one));
+    assert_int_equal(redoubt__rotation__pack(left, one), redoubt__rotation__get_packed_size(right));
+    (void)redoubt__rotation__pack(right, two);
+    assert_memory_equal(one, two, redoubt__rotation__get_packed_size(left));
+    /* What is on can be run, and what has a schedule is due. */
+    assert_true(!left->enabled || left->function_arn != NULL);
+    assert_true(!left->enabled || left->has_next_rotation_ms == left->has_automatically_after_days);
+}
+
 static void expect_equal_secrets(const struct machine *a, const Redoubt__Secret *left,
                                  const struct machine *b, const Redoubt__Secret *right) {
     assert_string_equal(left->suffix, right->suffix);
@@ -144,6 +162,7 @@ static void expect_equal_secrets(const struct machine *a, const Redoubt__Secret 
     }
     expect_equal_metadata(left, right);
     assert_int_equal(left->changed_ms, right->changed_ms);
+    expect_equal_rotations(left->rotation, right->rotation);
     assert_int_equal(left->n_versions, right->n_versions);
     for (size_t i = 0; i < left->n_versions; i++) {
         const Redoubt__Version *one = left->versions[i];
@@ -463,6 +482,39 @@ static Redoubt__Result *update_something(struct world3 *w, struct machine *m, co
     }
 }
 
+/* A rotation begins, is filled, is over. */
+static Redoubt__Result *rotate_something(struct world3 *w, struct machine *m, const char *name,
+                                         const char *token) {
+    static const char *const expressions[] = {"rate(10 hours)", "cron(0 2/10 * * ? *)"};
+    Redoubt__Secret *secret = machine_secret(m, name);
+    struct rotation_call rotate = {.name = name, .token = token, .later = below(w, 4) == 0};
+    char pending[LIMIT_TOKEN + 1] = "";
+    struct call fill = {.name = name, .token = pending, .text = token};
+
+    for (size_t i = 0; secret != NULL && i < secret->n_versions; i++) {
+        for (size_t k = 0; k < secret->versions[i]->n_stages; k++) {
+            if (strcmp(secret->versions[i]->stages[k], "AWSPENDING") == 0) {
+                (void)snprintf(pending, sizeof(pending), "%s", secret->versions[i]->id);
+            }
+        }
+    }
+    redoubt__secret__free_unpacked(secret, NULL);
+    if (pending[0] != '\0' && below(w, 3) > 0) {
+        fill.labels[0] = below(w, 2) == 0 ? "AWSPENDING" : "AWSCURRENT";
+        return do_put(m, &fill);
+    }
+    if (below(w, 5) == 0) {
+        return do_cancel(m, name);
+    }
+    rotate.function = below(w, 2) == 0 ? "f" : NULL;
+    if (below(w, 3) == 0) {
+        rotate.days = 1 + below(w, 1000);
+    } else if (below(w, 2) == 0) {
+        rotate.expression = expressions[below(w, 2)];
+    }
+    return do_rotate(m, &rotate);
+}
+
 static void step_command(struct world3 *w) {
     struct machine *m = &w->m[below(w, REGIONS)];
     char token[24];
@@ -470,7 +522,7 @@ static void step_command(struct world3 *w) {
     struct call call = {.name = secret_names[below(w, NAMES)]};
     Redoubt__Secret *secret;
     Redoubt__Result *result = NULL;
-    int kind = below(w, 25);
+    int kind = below(w, 29);
 
     m->now_ms += 1 + below(w, 1000);
     (void)snprintf(token, sizeof(token), "t%llu", (unsigned long long)++w->counter);
@@ -505,6 +557,8 @@ static void step_command(struct world3 *w) {
         result = do_touch(m, &call, 19000 + below(w, 100));
     } else if (kind < 22) {
         result = update_something(w, m, call.name, token);
+    } else if (kind < 26) {
+        result = rotate_something(w, m, call.name, token);
     } else {
         secret = machine_secret(m, call.name);
         result = do_promote(m, &call);
