@@ -217,6 +217,7 @@ static bool upsert_is_valid(const Redoubt__WireItem *item) {
            strcmp(secret->suffix, item->suffix) == 0 &&
            text_is_absent_or_fits(secret->description, LIMIT_DESCRIPTION) &&
            text_is_absent_or_fits(secret->type, LIMIT_TYPE) &&
+           (secret->policy == NULL || text_fits(secret->policy, 1, LIMIT_POLICY_MOST)) &&
            time_is_absent_or_fits(secret->has_created_ms, secret->created_ms) &&
            time_is_absent_or_fits(secret->has_changed_ms, secret->changed_ms) &&
            time_is_absent_or_fits(secret->has_deletion_ms, secret->deletion_ms) &&

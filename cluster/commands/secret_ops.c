@@ -170,9 +170,19 @@ bool versions_are_prunable(const Redoubt__Secret *secret, int64_t now_ms, size_t
     return count_prunable(secret, now_ms, kept) > 0;
 }
 
+size_t versions_prunable(const Redoubt__Secret *secret, int64_t now_ms, size_t kept) {
+    size_t excess = secret->n_versions > kept ? secret->n_versions - kept : 0;
+    size_t prunable = 0;
+
+    for (size_t i = 0; i < secret->n_versions && prunable < excess; i++) {
+        prunable += version_is_prunable(secret->versions[i], now_ms) ? 1 : 0;
+    }
+    return prunable;
+}
+
 bool versions_prune(struct txn *txn, const char *account, Redoubt__Secret *secret, int64_t now_ms,
                     size_t kept) {
-    size_t prunable = count_prunable(secret, now_ms, kept);
+    size_t prunable = versions_prunable(secret, now_ms, kept);
     size_t n = 0;
 
     if (secret->n_versions - prunable > LIMIT_VERSIONS) {

@@ -93,6 +93,22 @@ bool tags_are_valid(Redoubt__Tag *const *tags, size_t n) {
     return true;
 }
 
+bool tag_keys_are_valid(char *const *keys, size_t n) {
+    if (n > LIMIT_LIST_ELEMENTS) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!text_is_within(keys[i], 1, UTF8_MAX * LIMIT_TAG_KEY)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool policy_is_valid(const char *policy) {
+    return policy == NULL || text_is_within(policy, 1, UTF8_MAX * LIMIT_POLICY_MOST);
+}
+
 bool labels_are_valid(char *const *labels, size_t n) {
     if (n > LIMIT_STAGES_MOST) {
         return false;
@@ -210,7 +226,7 @@ bool shipped_secret_is_valid(const Redoubt__Secret *secret) {
         !text_is_at_most(secret->description, UTF8_MAX * LIMIT_DESCRIPTION) ||
         !text_is_at_most(secret->type, UTF8_MAX * LIMIT_TYPE) ||
         !text_is_at_most(secret->kms_key_id, LIMIT_KMS_KEY_ID) ||
-        !tags_are_valid(secret->tags, secret->n_tags) ||
+        !tags_are_valid(secret->tags, secret->n_tags) || !policy_is_valid(secret->policy) ||
         !time_is_valid(secret->has_created_ms, secret->created_ms) ||
         !time_is_valid(secret->has_changed_ms, secret->changed_ms) ||
         !shipped_rotation_is_valid(secret->rotation)) {

@@ -374,6 +374,24 @@ static void step_arrive(struct world3 *w) {
 
 /* ---- What users do; refusals are fine ---- */
 
+/* What is scheduled comes to its end, half a second later. */
+static void step_purge(struct machine *m, const char *name) {
+    Redoubt__Secret *secret = machine_secret(m, name);
+
+    if (secret != NULL && secret->has_deletion_ms) {
+        struct call call = {
+            .name = name, .suffix = secret->suffix, .deletion_ms = secret->deletion_ms};
+        Redoubt__Result *result;
+        m->now_ms = secret->deletion_ms;
+        result = do_purge(m, &call);
+        assert_int_equal(result->code, OK);
+        assert_string_equal(result->name, name);
+        command_result_free(result);
+        assert_null(machine_secret(m, name));
+    }
+    redoubt__secret__free_unpacked(secret, NULL);
+}
+
 /* A version of the secret in `id`, and where its label "x" is in `at`; false without versions. */
 static bool pick_version(struct world3 *w, const struct machine *m, const char *name, char id[24],
                          char at[24]) {
@@ -493,9 +511,11 @@ static void step_command(struct world3 *w) {
     } else if (kind < 15) {
         result = do_remove(m, &call);
     } else if (kind < 16) {
-        call.force = true;
+        call.force = below(w, 2) == 0;
         call.invented = "ZZZZZZ";
+        call.deletion_ms = m->now_ms + 500;
         result = do_delete(m, &call);
+        step_purge(m, call.name);
     } else if (kind < 17) {
         result = do_touch(m, &call, 19000 + below(w, 100));
     } else if (kind < 22) {

@@ -80,6 +80,7 @@ static void sample_init(struct sample *s, const char *name) {
     s->secret.name = text(name);
     s->secret.suffix = text(SUFFIX);
     s->secret.description = text("what it is for");
+    s->secret.policy = text("{}");
     s->secret.tags = s->tag_ptrs;
     s->secret.n_tags = 2;
     redoubt__rotation__init(&s->rotation);
@@ -358,6 +359,17 @@ static void value_not_utf8(struct sample *s) {
 static void description_not_utf8(struct sample *s) {
     s->secret.description = text("\xc0\xaf");
 }
+static void policy_empty(struct sample *s) {
+    s->secret.policy = text("");
+}
+static void policy_not_utf8(struct sample *s) {
+    s->secret.policy = text("{\xff}");
+}
+static void policy_too_long(struct sample *s) {
+    static char policy[LIMIT_POLICY_MOST + 2];
+    memset(policy, ' ', LIMIT_POLICY_MOST + 1);
+    s->secret.policy = policy;
+}
 static void description_too_long(struct sample *s) {
     static char description[LIMIT_DESCRIPTION + 2];
     memset(description, 'd', LIMIT_DESCRIPTION + 1);
@@ -461,6 +473,9 @@ static const struct {
     ROW(value_not_utf8),
     ROW(description_not_utf8),
     ROW(description_too_long),
+    ROW(policy_empty),
+    ROW(policy_not_utf8),
+    ROW(policy_too_long),
     ROW(type_too_long),
     ROW(tag_twice),
     ROW(tag_without_key),
