@@ -174,6 +174,12 @@ const struct identity *credentials_find(const struct credentials *credentials,
                                         const char *access_key_id) {
     return strcmp(access_key_id, root.access_key_id) == 0 ? &root : NULL;
 }
+enum errc credentials_check_session(const struct credentials *credentials,
+                                    const struct identity *identity,
+                                    const struct sigv4_claim *claim, int64_t now_ms,
+                                    struct err *err) {
+    return claim->security_token == NULL ? OK : err_default(err, ERR_UNRECOGNIZED_CLIENT);
+}
 void credentials_signing_key(struct credentials *credentials, const struct identity *identity,
                              const struct sigv4_claim *claim, uint8_t out[32]) {
     struct secret key;
