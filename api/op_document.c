@@ -93,13 +93,13 @@ static bool put_extra(json_t *member, const struct field *field, unsigned depth)
     switch (field->kind) {
     case FIELD_STR:
     case FIELD_TOKEN:
+    case FIELD_SECRET:
         return put_rule(member, field->extra);
     case FIELD_STRS:
         return put_element(member, field->extra);
     case FIELD_LIST:
     case FIELD_STRUCT:
         return put(member, "members", members_new(field->extra, depth + 1));
-    case FIELD_SECRET:
     case FIELD_BLOB:
     case FIELD_BOOL:
     case FIELD_INT:

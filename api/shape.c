@@ -104,7 +104,7 @@ static enum errc decode_text(struct decoder *decoder, const struct field *field,
     violations_check_bounds(&decoder->violations, path, &value, "length",
                             json_text_characters(text, strlen(text)), field->min, field->max);
     if (field->kind == FIELD_STR) {
-        violations_check_rule(&decoder->violations, path, text, field->extra);
+        violations_check_rule(&decoder->violations, path, &value, text, field->extra);
     }
     *(const char **)at = text;
     return OK;
@@ -141,6 +141,10 @@ static enum errc decode_secret(struct decoder *decoder, const struct field *fiel
     }
     violations_check_bounds(&decoder->violations, path, &value, "length", length, field->min,
                             field->max);
+    /* The text ends at its first NUL for a pattern; what is behind fits none. */
+    violations_check_rule(&decoder->violations, path, &value,
+                          strlen(json_string_value(json)) == len ? json_string_value(json) : "\n",
+                          field->extra);
     secret = secret_in_arena(decoder->arena, len);
     if (secret == NULL) {
         return no_memory(decoder);
