@@ -65,7 +65,7 @@ def call(cluster, operation, body, **kwargs):
 
 
 def code_of(answer):
-    return answer.get("__type", "").split("#")[-1]
+    return answer.get("Output", answer).get("__type", "").split("#")[-1]
 
 
 def text_of(answer):
