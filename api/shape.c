@@ -262,6 +262,9 @@ static enum errc decode_list(struct decoder *decoder, const struct field *field,
                              const char *path, void *at) {
     struct shape_list *list = at;
     const struct shape *shape = field->extra;
+    /* Structures are not told, but that there are none. */
+    const struct str_list none = {.n = 0};
+    const struct violation_value empty = {.kind = VALUE_LIST, .list = &none};
     const struct violation_value hidden = {.kind = VALUE_HIDDEN};
     const struct violation_value null = {.kind = VALUE_NULL};
     size_t n = json_array_size(json);
@@ -269,8 +272,8 @@ static enum errc decode_list(struct decoder *decoder, const struct field *field,
     if (!json_is_array(json)) {
         return not_a_list(decoder, json);
     }
-    violations_check_bounds(&decoder->violations, path, &hidden, "length", (int64_t)n, field->min,
-                            list_max(field));
+    violations_check_bounds(&decoder->violations, path, n == 0 ? &empty : &hidden, "length",
+                            (int64_t)n, field->min, list_max(field));
     list->present = true;
     if ((int64_t)n > list_max(field)) {
         return OK;
