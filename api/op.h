@@ -65,6 +65,7 @@ struct op {
     const char *iam_action;
     const char *summary;
     enum op_class class;
+    bool stateless; /* READ that looks at no state: it waits for no barrier */
     enum op_resource resource;
     const struct shape *in;
     const struct shape *out; /* NULL: the reply has no members */

@@ -157,6 +157,7 @@ static json_t *operation_new(const struct op *op) {
     if (put(object, "name", json_string(op->name)) &&
         put(object, "action", json_string(op->iam_action)) &&
         put(object, "class", json_string(op->class == OP_READ ? "read" : "write")) &&
+        put(object, "stateless", json_boolean(op->stateless)) &&
         put(object, "resource", json_string(resource_name(op->resource))) &&
         put(object, "summary", json_string(op->summary)) &&
         put(object, "errors", errors_new(op->errors)) &&

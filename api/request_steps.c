@@ -146,7 +146,7 @@ enum step_result step_authorize(struct request *request) {
 enum step_result step_barrier(struct request *request) {
     bool is_read = request->op->class == OP_READ;
 
-    if (!(is_read && request->context.stale)) {
+    if (!(is_read && (request->context.stale || request->op->stateless))) {
         enum errc code = node_read_barrier(request->service->node);
         if (code != OK) {
             return request_fail(request, code);

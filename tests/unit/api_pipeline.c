@@ -341,6 +341,13 @@ static void test_stale_read(void **state) {
     assert_int_equal(exchange.status, 503);
 }
 
+/* What looks at no state works without a leader. */
+static void test_stateless_read(void **state) {
+    fake.barrier = ERR_UNAVAILABLE;
+    ask("GetRandomPassword");
+    answered(200, NULL, "{\"Name\":\"db\"}");
+}
+
 static void test_read_leaves_a_write(void **state) {
     fake.leaves_after = true;
     ask("GetSecretValue");
@@ -633,6 +640,7 @@ int main(void) {
         TEST(test_read_errors),
         TEST(test_undeclared_error_aborts),
         TEST(test_stale_read),
+        TEST(test_stateless_read),
         TEST(test_read_leaves_a_write),
         TEST(test_write),
         TEST(test_write_refused),

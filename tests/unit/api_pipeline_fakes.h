@@ -1,5 +1,5 @@
 /* What the pipeline's test puts in the place of the folders below the pipeline: the HTTP door, the
- * node, the peer client, the store, the credentials, the inbound side; and a table of two
+ * node, the peer client, the store, the credentials, the inbound side; and a table of three
  * operations. For one program only: it defines functions. */
 #ifndef TESTS_UNIT_API_PIPELINE_FAKES_H
 #define TESTS_UNIT_API_PIPELINE_FAKES_H
@@ -209,7 +209,7 @@ enum errc inbound_answer(const struct inbound_context *context, const Redoubt__R
     return OK;
 }
 
-/* --- two operations --- */
+/* --- three operations --- */
 
 #define READ_IN(X)                                                                                 \
     X(STR, id, "SecretId", F_REQ | F_SECRET_ID, 1, 2048, NULL)                                     \
@@ -283,7 +283,16 @@ static const struct op write_op = {.name = "PutSecretValue",
                                    .errors = ERRS(ERR_RESOURCE_EXISTS),
                                    .prepare = write_prepare,
                                    .reply = write_reply};
-const struct op *const op_table[] = {&read_op, &write_op};
+static const struct op stateless_op = {.name = "GetRandomPassword",
+                                       .iam_action = "secretsmanager:GetRandomPassword",
+                                       .class = OP_READ,
+                                       .stateless = true,
+                                       .resource = RESOURCE_ANY,
+                                       .in = &read_in_shape,
+                                       .out = &read_out_shape,
+                                       .errors = ERRS(ERR_INVALID_PARAMETER),
+                                       .read = read_run};
+const struct op *const op_table[] = {&read_op, &write_op, &stateless_op};
 const size_t op_table_len = ARRAY_LEN(op_table);
 
 #endif
