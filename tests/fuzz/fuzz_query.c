@@ -1,6 +1,6 @@
-/* Parameters of a query or a form body against a shape: whatever comes in is refused with a sentence
- * or becomes JSON without a repeated member of ours, which the decoder takes or refuses. The first
- * byte says which of the two it is. */
+/* Parameters of a query or a form body against a shape: whatever comes in is refused with a
+ * sentence or becomes JSON without a repeated member of ours, which the decoder takes or refuses.
+ * The first byte says which of the two it is. */
 #include "api/query.h"
 #include "base/limits.h"
 

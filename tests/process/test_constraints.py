@@ -267,6 +267,34 @@ def test_wrong_types(running, name):
                 assert answer.code == "SerializationException" and "found where not expected." in answer.text, path
 
 
+def takes_a_name(operation):
+    return next((m["name"] for m in operation["input"] if m["name"] in ("SecretId", "Name")), None)
+
+
+@pytest.mark.parametrize("name", [name for name in OPERATIONS if takes_a_name(OPERATIONS[name])])
+def test_characters_of_names(running, name):
+    """2.2 [rec]: one text for every operation that takes a name or a SecretId."""
+    member = takes_a_name(OPERATIONS[name])
+    token = {m["name"]: "0" * 32 for m in OPERATIONS[name]["input"] if m.get("idempotency_token")}
+    for bad in ("Inv Name", " Inv Name", " Inv*Name? ", " Inv *?!]Name\\-", "a:b", "\u00e9", "a\n"):
+        answer = call(running, name, {**required(OPERATIONS[name]), **token, member: bad})
+        assert (answer.status, answer.json) == (400, {
+            "__type": "ValidationException",
+            "message": "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!"}), bad
+    for good in ("Valid/_+=.@-Name", "Valid/_+=.@-Name-a1b2", "Valid/_+=.@-Name-a1b2c3-", "Valid/_+=.@-Name-a1b2c3"):
+        answer = call(running, name, {**required(OPERATIONS[name]), **token, member: good})
+        assert answer.code != "ValidationException", (good, answer)
+
+
+@pytest.mark.parametrize("name", [name for name in OPERATIONS if any(m.get("idempotency_token") for m in OPERATIONS[name]["input"])])
+def test_missing_token(running, name):
+    """2.4 [rec]: the same text, but for Rotate another code; and before anything is said of a secret that is not there (1.6)."""
+    answer = call(running, name, required(OPERATIONS[name]))
+    assert (answer.status, answer.json) == (400, {
+        "__type": "InvalidParameterException" if name == "RotateSecret" else "InvalidRequestException",
+        "Message": "You must provide a ClientRequestToken value. We recommend a UUID-type value."})
+
+
 def test_sensitive_values_are_never_repeated(running):
     tried = set()
     for name, operation in OPERATIONS.items():
