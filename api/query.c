@@ -272,8 +272,13 @@ static enum errc write_scalar(struct reader *reader, const struct field *field, 
 static enum errc write_object(struct reader *reader, const struct shape *shape, struct span params,
                               size_t skip);
 
+/* A structure in one parameter; nothing at all is an empty one. */
 static enum errc write_literal(struct reader *reader, const struct field *field,
                                const struct param *param) {
+    if (param->value_len == 0) {
+        buf_append_str(reader->out, "{}");
+        return OK;
+    }
     if (json_text_characters(param->value, param->value_len) < 0 ||
         !literal_to_json(param->value, param->value_len, reader->out)) {
         return err_set(reader->err, ERR_SERIALIZATION,
@@ -415,10 +420,6 @@ static enum errc write_structure(struct reader *reader, const struct field *fiel
     }
     if (exact.n == 0) {
         return write_object(reader, field->extra, below, skip);
-    }
-    if (exact.at->value_len == 0) {
-        buf_append_str(reader->out, "{}");
-        return OK;
     }
     return write_literal(reader, field, exact.at);
 }

@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from cluster import BINARY, Cluster
-from wire import call
+from wire import FORM_TYPE, Signer, call, form, send
 
 TABLE = json.loads(subprocess.run([BINARY, "operations", "--json"], check=True, stdout=subprocess.PIPE).stdout)["operations"]
 OPERATIONS = {operation["name"]: operation for operation in TABLE}
@@ -265,6 +265,39 @@ def test_wrong_types(running, name):
                     isinstance(group, dict) != (member["kind"] == "structure"):
                 answer = call(running, name, put(required(operation), path, group))
                 assert answer.code == "SerializationException" and "found where not expected." in answer.text, path
+
+
+def as_members(value, name=""):
+    """The parameters of the Query form (1.11)."""
+    if isinstance(value, dict) and (value or not name):
+        return [pair for key, v in value.items() for pair in as_members(v, f"{name}.{key}" if name else key)]
+    if isinstance(value, list) and value:
+        return [pair for i, v in enumerate(value) for pair in as_members(v, f"{name}.member.{i + 1}")]
+    return [(name, "" if value in ([], {}) else str(value).lower() if isinstance(value, bool) else value)]
+
+
+def as_presigned(body):
+    """What botocore makes of them in a URL (1.10)."""
+    return [(name, v) for name, value in body.items() for v in ((value or [""]) if isinstance(value, list) else [value])]
+
+
+@pytest.mark.parametrize("write", [as_members, as_presigned])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_other_forms_say_the_same(running, name, write):
+    """Every member reaches the same check in the Query form, and as a presigned URL has it."""
+    operation, bodies = OPERATIONS[name], []
+    for member, path, text in leaves(operation["input"]):
+        bodies += [(put(required(operation), path, v), sentences(member, text, v)) for v in wrong_values(member) if v != [""]]
+        bodies += [(put(required(operation), path, v), None) for v in at_the_bounds(member) if not member["sensitive"]]
+    for body, violations in bodies:
+        data = form([("Action", name), ("Version", "2017-10-17"), *write(body)]).encode()
+        answer = send(running, headers=Signer(running).sign(headers={"Content-Type": FORM_TYPE}, body=data), body=data)
+        if len(write(body)) > 1000:
+            assert answer.text == "The request has more than 1024 parameters"
+        elif violations is not None:
+            assert answer.json == {"__type": "ValidationException", "message": message(violations)}, data[:300]
+        else:
+            assert answer.code not in ("SerializationException", "ValidationException") or "Invalid name. " in answer.text, (data[:300], answer)
 
 
 def takes_a_name(operation):

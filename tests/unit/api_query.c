@@ -139,6 +139,7 @@ static void test_members(void **state) {
     gives(query("TagKeys=&Tags=&RotationRules="),
           "{\"TagKeys\":[],\"Tags\":[],\"RotationRules\":{}}");
     gives(query("Tags.member.1.Unknown=x"), "{\"Tags\":[{}]}");
+    gives(query("Tags.member.1=&Tags.member.2.Key=k"), "{\"Tags\":[{},{\"Key\":\"k\"}]}");
 }
 
 /* An index says the order; nothing is made for those that are left out. */

@@ -431,8 +431,9 @@ static void test_lists(void **state) {
     violates("{\"VersionStages\":[\"A\",null]}",
              "Value null at 'versionStages.2.member' failed to satisfy constraint: Member must not "
              "be null");
-    violates("{\"Filters\":[]}", "Value at 'filters' failed to satisfy constraint: Member must "
-                                 "have length greater than or equal to 1");
+    violates("{\"Filters\":[]}",
+             "Value '[]' at 'filters' failed to satisfy constraint: Member must "
+             "have length greater than or equal to 1");
     violates("{\"Filters\":[{},{},{}]}", "Value at 'filters' failed to satisfy constraint: Member "
                                          "must have length less than or equal to 2");
     violates("{\"Tags\":[{\"Key\":\"k\"},{\"Key\":\"\"}]}",
