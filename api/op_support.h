@@ -76,7 +76,10 @@ MUSTCHECK enum errc op_seal(struct op_context *context, const Redoubt__SecretRef
 
 /* --- Into commands ------------------------------------------------------------------------ */
 
-/* Tags of a request. ERR_INVALID_PARAMETER: too many, no key, a key twice, a reserved key. */
+/* ERR_INVALID_PARAMETER: a key that is reserved for systems. */
+MUSTCHECK enum errc op_check_tag_key(struct op_context *context, const char *key);
+/* Tags of a request. ERR_INVALID_PARAMETER: too many, no key, a key twice, a reserved key, other
+ * characters than tags may have. */
 MUSTCHECK enum errc op_tags_in(struct op_context *context, const struct shape_list *tags,
                                Redoubt__Tag ***ret, size_t *ret_n);
 /* Replica regions of a request. ERR_INVALID_PARAMETER: the own region, an unknown one, one twice,
@@ -104,6 +107,9 @@ struct stage_map op_stages_out(struct op_context *context, const Redoubt__Secret
 struct shape_list op_links_out(struct op_context *context, const struct view_links *links,
                                uint64_t revision);
 struct shape_list op_link_results_out(struct op_context *context, const Redoubt__Result *result);
+/* op_reply_fn of operations whose reply is `struct op_secret_out`. */
+enum errc op_secret_reply(struct op_context *context, const void *in, const Redoubt__Result *result,
+                          void *out);
 /* op_reply_fn of the operations whose reply is `struct op_replication_out`. */
 enum errc op_replication_reply(struct op_context *context, const void *in,
                                const Redoubt__Result *result, void *out);

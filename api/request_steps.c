@@ -76,6 +76,25 @@ enum step_result step_authenticate(struct request *request) {
     if (code != OK) {
         return request_fail(request, code);
     }
+    return request_next(request, AT_THROTTLE);
+}
+
+/* --- THROTTLE --- */
+
+/* Behind authentication, because the caller's account is charged and nobody else may spend its
+ * requests; before validation, because a request that is refused is a request too. */
+enum step_result step_throttle(struct request *request) {
+    const struct service *service = request->service;
+    enum throttle_group group;
+
+    if (service->throttle == NULL) {
+        return request_next(request, AT_DECODE);
+    }
+    group = throttle_group_of(request->wire.op_name);
+    if (group != THROTTLE_NONE && !throttle_admits(service->throttle, request->identity->account,
+                                                   group, world_mono_ms(service->world))) {
+        return request_fail(request, ERR_THROTTLING);
+    }
     return request_next(request, AT_DECODE);
 }
 
@@ -93,6 +112,10 @@ static enum errc decode_consistency(struct request *request) {
     }
     request->context.stale = text != NULL && text_is(text, len, "stale");
     return OK;
+}
+
+static const struct quotas *quotas_in_force(const struct request *request) {
+    return request->service->quotas != NULL ? request->service->quotas : &quotas_default;
 }
 
 enum step_result step_decode(struct request *request) {
@@ -113,8 +136,8 @@ enum step_result step_decode(struct request *request) {
     if (request->in == NULL) {
         return request_fail(request, ERR_NO_MEMORY);
     }
-    code = wire_decode(&request->wire, request->http, request->op->in, &request->arena, request->in,
-                       &request->err);
+    code = wire_decode(&request->wire, request->http, request->op->in, quotas_in_force(request),
+                       &request->arena, request->in, &request->err);
     if (code != OK) {
         return request_fail(request, code);
     }
@@ -125,7 +148,7 @@ enum step_result step_decode(struct request *request) {
 
 enum step_result step_authorize(struct request *request) {
     const struct op *op = request->op;
-    const struct authorization question = {
+    struct authorization question = {
         .identity = request->identity,
         .action = op->iam_action,
         .kind = op->resource,
@@ -134,6 +157,10 @@ enum step_result step_authorize(struct request *request) {
                         : shape_text(op->in, request->in, F_SECRET_ID | F_NAME)};
     enum errc code = authorize(&question, &request->err);
 
+    if (code == OK && op->iam_also != NULL) {
+        question.action = op->iam_also;
+        code = authorize(&question, &request->err);
+    }
     if (code != OK) {
         return request_fail(request, code);
     }
@@ -171,7 +198,7 @@ static void context_fill(struct request *request, const struct view *view) {
         .n_peers = service->n_peers,
         .view = view,
         .keyring = service->keyring,
-        .quotas = service->quotas != NULL ? service->quotas : &quotas_default,
+        .quotas = quotas_in_force(request),
         .functions = service->functions,
         .now_ms = request->now_ms,
         .err = &request->err,

@@ -150,13 +150,14 @@ enum errc wire_read(const struct http_request *http, struct wire *ret, struct er
 }
 
 enum errc wire_decode(const struct wire *wire, const struct http_request *http,
-                      const struct shape *shape, struct arena *arena, void *out, struct err *err) {
+                      const struct shape *shape, const struct quotas *quotas, struct arena *arena,
+                      void *out, struct err *err) {
     const struct query_text texts[] = {query_of(http), form_of(http)};
     struct buf json;
     enum errc code;
 
     if (wire->has_json) {
-        return shape_decode(shape, http->body.data, http->body.len, arena, out, err);
+        return shape_decode(shape, http->body.data, http->body.len, quotas, arena, out, err);
     }
     buf_init(&json, JSON_MAX);
     code = query_to_json(shape, texts, wire->has_form ? 2 : 1, arena, &json, err);
@@ -164,7 +165,7 @@ enum errc wire_decode(const struct wire *wire, const struct http_request *http,
         code = err_default(err, ERR_NO_MEMORY);
     }
     if (code == OK) {
-        code = shape_decode(shape, json.data, json.len, arena, out, err);
+        code = shape_decode(shape, json.data, json.len, quotas, arena, out, err);
     }
     buf_fini(&json);
     return code;

@@ -12,6 +12,7 @@
 #include "api/http_parse.h"
 #include "api/shape.h"
 #include "base/errc.h"
+#include "base/quotas.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,9 +30,9 @@ struct wire {
  * ERR_INVALID_ACTION (also a version other than the service's), ERR_MISSING_ACTION. */
 MUSTCHECK enum errc wire_read(const struct http_request *http, struct wire *ret, struct err *err);
 
-/* The parameters of the request: shape_decode from wherever they are. */
+/* The parameters of the request, within these quotas: shape_decode from wherever they are. */
 MUSTCHECK enum errc wire_decode(const struct wire *wire, const struct http_request *http,
-                                const struct shape *shape, struct arena *arena, void *out,
-                                struct err *err);
+                                const struct shape *shape, const struct quotas *quotas,
+                                struct arena *arena, void *out, struct err *err);
 
 #endif

@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     CHECK(!json.failed);
     if (code == OK) {
         CHECK(json.len >= 2 && json.data[0] == '{' && json.data[json.len - 1] == '}');
-        code = shape_decode(&rich_shape, json.data, json.len, &arena, &rich, &err);
+        code = shape_decode(&rich_shape, json.data, json.len, &quotas_default, &arena, &rich, &err);
     }
     CHECK(code == OK || (err.code == code && err.message[0] != '\0'));
     CHECK(code == OK || code == ERR_SERIALIZATION || code == ERR_VALIDATION);

@@ -388,7 +388,8 @@ static void test_random_texts(void **state) {
             assert_true(code == OK || (code == ERR_SERIALIZATION && err.message[0] != '\0'));
             assert_false(out.failed);
             if (code == OK) {
-                code = shape_decode(&parameters_shape, out.data, out.len, &arena, in, &err);
+                code = shape_decode(&parameters_shape, out.data, out.len, &quotas_default, &arena,
+                                    in, &err);
                 assert_true(code == OK || code == ERR_SERIALIZATION || code == ERR_VALIDATION);
             }
         }

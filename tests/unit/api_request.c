@@ -443,7 +443,8 @@ static void test_wire_forms(void **state) {
         assert_int_equal(wire_read(&http, &wire, &err), OK);
         assert_string_equal(wire.op_name, "TagResource");
         assert_int_equal(wire.is_action, cases[i].is_action);
-        assert_int_equal(wire_decode(&wire, &http, &wire_in_shape, &arena, &in, &err), OK);
+        assert_int_equal(
+            wire_decode(&wire, &http, &wire_in_shape, &quotas_default, &arena, &in, &err), OK);
         if (cases[i].id == NULL) {
             assert_null(in.id);
         } else {
