@@ -84,8 +84,5 @@ extern const size_t op_table_len;
 
 /* NULL for an unknown name. */
 const struct op *op_find(const char *name, size_t len);
-/* A name of the service's API that this release does not implement yet (api/unimplemented.c, the
- * one place). */
-bool op_is_unimplemented(const char *name, size_t len);
 
 #endif

@@ -126,7 +126,6 @@ void request_resume(struct request *request) {
  * region is away must not be able to fill the log. The shipper tells of the outage. */
 static bool is_worth_a_warning(const struct request *request) {
     return request->code != OK && errc_http_status(request->code) >= 500 &&
-           request->code != ERR_NOT_IMPLEMENTED &&
            (request->identity != NULL || errc_http_status(request->code) != 503);
 }
 

@@ -34,7 +34,7 @@ enum step_result step_route(struct request *request) {
 
     if (code == OK) {
         request->op = op_find(wire->op_name, strlen(wire->op_name));
-        if (request->op == NULL && !op_is_unimplemented(wire->op_name, strlen(wire->op_name))) {
+        if (request->op == NULL) {
             code = wire->is_action ? ERR_INVALID_ACTION : ERR_UNKNOWN_OPERATION;
         }
     }
@@ -119,16 +119,8 @@ static const struct quotas *quotas_in_force(const struct request *request) {
 }
 
 enum step_result step_decode(struct request *request) {
-    enum errc code;
+    enum errc code = decode_consistency(request);
 
-    if (request->op == NULL) {
-        code = err_set(&request->err, ERR_NOT_IMPLEMENTED,
-                       "%s is an operation of the service that this release of Redoubt does not "
-                       "implement yet.",
-                       request->wire.op_name);
-        return request_fail(request, code);
-    }
-    code = decode_consistency(request);
     if (code != OK) {
         return request_fail(request, code);
     }

@@ -67,7 +67,7 @@ def test_what_the_url_is(client):
 @pytest.mark.parametrize("method", ["POST", "GET"])
 def test_operations(running, client, method):
     name, token = f"presigned/{method}", str(uuid.uuid4())
-    tags = [{"Key": "k 1", "Value": "it's"}, {"Key": 'a"b', "Value": "\u00e9\u200b\\n\t%\U0001f512"}]
+    tags = [{"Key": "k 1", "Value": "a+b=c/d: e@f"}, {"Key": "k2", "Value": "\u00e9\u4e2d"}]
     if method == "POST":
         tags.append({"Key": "empty", "Value": ""})
     url = presign(client, "create_secret", method, Name=name, SecretString="a + b&c=d \u00e9", Tags=tags, Description="{'x': 1}",
@@ -83,8 +83,18 @@ def test_operations(running, client, method):
                                VersionStages=["one", "two"]), "PutSecretValue", method)  # the token is filled in
     assert put.status == 200 and set(put.json["VersionStages"]) == {"one", "two"}, put
     assert client.get_secret_value(SecretId=name, VersionStage="two")["SecretBinary"] == b"\x00\xff\xfb"
-    listed = use(running, presign(client, "list_secrets", method, MaxResults=1), "ListSecrets", method).json
-    assert len(listed["SecretList"]) == 1
+    tagged = presign(client, "tag_resource", method, SecretId=name, Tags=[{"Key": "k2", "Value": "new"}, {"Key": "k3", "Value": ""}])
+    assert use(running, tagged, "TagResource", method).status == 200
+    assert use(running, presign(client, "untag_resource", method, SecretId=name, TagKeys=["k 1", "k3", "empty"]), "UntagResource",
+               method).status == 200
+    assert client.describe_secret(SecretId=name)["Tags"] == [{"Key": "k2", "Value": "new"}]
+    listed = use(running, presign(client, "list_secrets", method, MaxResults=5, SortOrder="asc", Filters=[
+        {"Key": "name", "Values": [name]}, {"Key": "tag-value", "Values": ["new", "other"]}]), "ListSecrets", method).json
+    assert [row["Name"] for row in listed["SecretList"]] == [name]
+    rules = {"AutomaticallyAfterDays": 7, "Duration": "0h!"}
+    answer = use(running, presign(client, "rotate_secret", method, SecretId=name, RotationRules=rules), "RotateSecret", method)
+    assert answer.text == ("1 validation error detected: Value '0h!' at 'rotationRules.duration' failed to satisfy constraint: Member must "
+                           "satisfy regular expression pattern: [0-9]+h")
     deleted = use(running, presign(client, "delete_secret", method, SecretId=name, RecoveryWindowInDays=7), "DeleteSecret", method)
     assert deleted.status == 200 and "DeletionDate" in deleted.json
     assert use(running, presign(client, "get_secret_value", method, SecretId=name), "GetSecretValue", method).code == \

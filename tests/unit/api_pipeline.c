@@ -235,18 +235,6 @@ static void test_no_authentication(void **state) {
              "Authentication Token\"}");
 }
 
-/* A caller who has not shown who he is learns nothing, not even what is not there. */
-static void test_not_implemented(void **state) {
-    handle_text("POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target: secretsmanager.RotateSecret\r\n\r\n");
-    assert_int_equal(exchange.status, 400);
-    (void)setup(state);
-    ask("RotateSecret");
-    answered(
-        501, "NotImplementedException",
-        "{\"__type\":\"NotImplementedException\",\"message\":\"RotateSecret is an operation of "
-        "the service that this release of Redoubt does not implement yet.\"}");
-}
-
 /* 6: a modelled rate; behind authentication, before validation; charged by account and group. */
 static void test_throttling(void **state) {
     static const char throttled[] =
@@ -673,7 +661,6 @@ int main(void) {
         TEST(test_unknown_operations),
         TEST(test_health),
         TEST(test_no_authentication),
-        TEST(test_not_implemented),
         TEST(test_throttling),
         TEST(test_validation_and_accounts),
         TEST(test_presigned_query),

@@ -67,7 +67,6 @@ static void test_error_bodies(void **state) {
 
 static void test_public_codes(void **state) {
     assert_int_equal(error_public(ERR_RESOURCE_EXISTS), ERR_RESOURCE_EXISTS);
-    assert_int_equal(error_public(ERR_NOT_IMPLEMENTED), ERR_NOT_IMPLEMENTED);
     assert_int_equal(error_public(ERR_REGION_UNREACHABLE), ERR_REGION_UNREACHABLE);
     assert_int_equal(error_public(ERR_NOT_LEADER), ERR_UNAVAILABLE);
     assert_int_equal(error_public(ERR_IO), ERR_INTERNAL_SERVICE);
