@@ -27,8 +27,10 @@ MUSTCHECK enum errc op_no_memory(struct op_context *context);
 
 /* --- Which secret ------------------------------------------------------------------------- */
 
-/* Read a SecretId. ERR_RESOURCE_NOT_FOUND for an ARN of another partition, account or region, and
- * for a name that is too long for any secret: what it names is not here. */
+/* Read a SecretId, for a command that finds the secret itself (or finds none). While preparing: a
+ * record that cannot be read ends the request here, because in `apply` it would end the process,
+ * and again at every replay. ERR_RESOURCE_NOT_FOUND for an ARN of another partition, account or
+ * region, and for a name that is too long for any secret: what it names is not here. */
 MUSTCHECK enum errc op_secret_id(struct op_context *context, const char *text,
                                  struct secret_id *ret);
 /* The same, for an ARN of any region: a replica has its primary's name and suffix (C-28). */

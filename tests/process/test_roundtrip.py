@@ -3,7 +3,6 @@ import json
 import subprocess
 import uuid
 
-
 from cluster import eventually, statuses, wait_in_sync
 
 REPLICAS = ["us-west-2", "eu-west-1"]

@@ -4,6 +4,7 @@
  *
  * Seeds are fixed; REDOUBT_SEED=n begins elsewhere, REDOUBT_SEEDS=n runs so many. The last seed
  * printed is the one that fails. */
+#include "tests/unit/cluster_commands_metadata.h"
 #include "tests/unit/cluster_commands_rotate.h"
 
 #include "model/replication_status.h"
@@ -120,6 +121,19 @@ static void expect_same_text(const struct machine *a, const struct machine *b, c
     redoubt__sealed__free_unpacked(right, NULL);
 }
 
+static void expect_equal_metadata(const Redoubt__Secret *left, const Redoubt__Secret *right) {
+    assert_int_equal(left->policy == NULL, right->policy == NULL);
+    if (left->policy != NULL) {
+        assert_string_equal(left->policy, right->policy);
+    }
+    assert_int_equal(left->tags_were_set, right->tags_were_set);
+    assert_int_equal(left->n_tags, right->n_tags);
+    for (size_t i = 0; i < left->n_tags; i++) {
+        assert_string_equal(left->tags[i]->key, right->tags[i]->key);
+        assert_string_equal(left->tags[i]->value, right->tags[i]->value);
+    }
+}
+
 static void expect_equal_rotations(const Redoubt__Rotation *left, const Redoubt__Rotation *right) {
     uint8_t one[512];
     uint8_t two[512];
@@ -146,6 +160,7 @@ static void expect_equal_secrets(const struct machine *a, const Redoubt__Secret 
     if (left->description != NULL) {
         assert_string_equal(left->description, right->description);
     }
+    expect_equal_metadata(left, right);
     assert_int_equal(left->changed_ms, right->changed_ms);
     expect_equal_rotations(left->rotation, right->rotation);
     assert_int_equal(left->n_versions, right->n_versions);
@@ -414,7 +429,26 @@ static bool pick_version(struct world3 *w, const struct machine *m, const char *
     return has;
 }
 
-/* Description, a value, a key with one version sealed anew, or a label: on whatever is there. */
+/* Tags of three keys come and go, and a policy. */
+static Redoubt__Result *change_metadata(struct world3 *w, struct machine *m,
+                                        const struct call *call, const char *token) {
+    static const char *const keys[] = {"a", "b", "c"};
+    const char *key = keys[below(w, (int)ARRAY_LEN(keys))];
+    char pair[32];
+
+    (void)snprintf(pair, sizeof(pair), "%s=%s", key, token);
+    switch (below(w, 4)) {
+    case 0:
+        return do_untag(m, call, TAGS(key));
+    case 1:
+        return do_policy(m, call, below(w, 3) == 0 ? NULL : token);
+    default:
+        return do_tags(m, call, TAGS(pair), 0);
+    }
+}
+
+/* Description, a value, a key with one version sealed anew, tags, a policy, or a label: on whatever
+ * is there. */
 static Redoubt__Result *update_something(struct world3 *w, struct machine *m, const char *name,
                                          const char *token) {
     struct call call = {.name = name};
@@ -423,7 +457,7 @@ static Redoubt__Result *update_something(struct world3 *w, struct machine *m, co
     char at[24];
     bool has_versions = pick_version(w, m, name, id, at);
 
-    switch (below(w, 4)) {
+    switch (below(w, 6)) {
     case 0:
         call.description = token;
         return do_update(m, &call);
@@ -437,6 +471,9 @@ static Redoubt__Result *update_something(struct world3 *w, struct machine *m, co
         call.reseal_text = id; /* every value here is its version's id */
         call.reseal_key = key_id;
         return do_update(m, &call);
+    case 3:
+    case 4:
+        return change_metadata(w, m, &call, token);
     default:
         call.stage = "x";
         call.from = at[0] != '\0' ? at : NULL;

@@ -437,13 +437,14 @@ static void test_cancel(void **state) {
 /* --- Managed external secrets --- */
 
 static void make_external(struct machine *m) {
+    Redoubt__Secret *secret = machine_secret(m, "a");
+
+    secret->type = strdup("SalesforceClientSecret");
     for (int i = 0; i < KIT_TWINS; i++) {
-        Redoubt__Secret *secret = machine_secret(m, "a");
-        secret->type = strdup("SalesforceClientSecret");
         txn_put_secret(m->txns[i], ACCOUNT, secret);
         txn_commit(m->txns[i], m->index);
-        redoubt__secret__free_unpacked(secret, NULL);
     }
+    redoubt__secret__free_unpacked(secret, NULL);
 }
 
 static void test_external_secrets(void **state) {

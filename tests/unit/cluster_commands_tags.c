@@ -1,6 +1,6 @@
 /* TAGS_SET, TAGS_REMOVE and POLICY_SET: what they make of a secret, what they refuse, and that they
  * are replicated changes. AWS_BEHAVIOUR 3.9, 3.12. */
-#include "tests/unit/cluster_commands.h"
+#include "tests/unit/cluster_commands_metadata.h"
 
 #define REPLICA                                                                                    \
     "Operation not permitted on a replica secret. Call must be made in primary secret's region."
@@ -30,58 +30,6 @@ static void create_a(struct machine *m, const char *target) {
 }
 
 static const struct call on_a = {.name = "a"};
-
-/* `pairs`: "key=value", NULL at the end; quota 0: none is said. */
-static Redoubt__Result *do_tags(struct machine *m, const struct call *call,
-                                const char *const pairs[], uint32_t quota) {
-    Redoubt__TagsSet *set = malloc(sizeof(*set));
-
-    redoubt__tags_set__init(set);
-    set->ref = kit_ref(call);
-    set->tags = calloc(LIMIT_TAGS_MOST + 2, sizeof(*set->tags));
-    for (size_t i = 0; pairs[i] != NULL; i++) {
-        Redoubt__Tag *tag = malloc(sizeof(*tag));
-        const char *equal = strchr(pairs[i], '=');
-        redoubt__tag__init(tag);
-        tag->key = strndup(pairs[i], (size_t)(equal - pairs[i]));
-        tag->value = strdup(equal + 1);
-        set->tags[set->n_tags++] = tag;
-    }
-    set->has_now_ms = true;
-    set->now_ms = m->now_ms;
-    if (quota > 0) {
-        set->quotas = malloc(sizeof(*set->quotas));
-        redoubt__quotas__init(set->quotas);
-        set->quotas->has_tags = true;
-        set->quotas->tags = quota;
-    }
-    return kit_apply_owned(m, COMMAND_TAGS_SET, &set->base);
-}
-
-static Redoubt__Result *do_untag(struct machine *m, const struct call *call,
-                                 const char *const keys[KIT_LIST]) {
-    Redoubt__TagsRemove *remove = malloc(sizeof(*remove));
-
-    redoubt__tags_remove__init(remove);
-    remove->ref = kit_ref(call);
-    remove->keys = kit_texts(keys, &remove->n_keys);
-    remove->has_now_ms = true;
-    remove->now_ms = m->now_ms;
-    return kit_apply_owned(m, COMMAND_TAGS_REMOVE, &remove->base);
-}
-
-static Redoubt__Result *do_policy(struct machine *m, const struct call *call, const char *policy) {
-    Redoubt__PolicySet *set = malloc(sizeof(*set));
-
-    redoubt__policy_set__init(set);
-    set->ref = kit_ref(call);
-    set->policy = policy == NULL ? NULL : strdup(policy);
-    set->has_now_ms = true;
-    set->now_ms = m->now_ms;
-    return kit_apply_owned(m, COMMAND_POLICY_SET, &set->base);
-}
-
-#define TAGS(...) ((const char *const[KIT_LIST]){__VA_ARGS__, NULL})
 
 /* The tags in order, "key=value key=value"; and whether Describe shows them at all. */
 static void expect_tags(const struct machine *m, const char *name, const char *expected,

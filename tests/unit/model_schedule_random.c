@@ -344,7 +344,7 @@ static void random_expressions(void **state) {
         struct reference ref;
         struct schedule schedule;
         struct err err;
-        char text[LIMIT_SCHEDULE];
+        char text[2 * LIMIT_SCHEDULE];
         char duration[16];
         struct schedule_rules rules = {.expression = text};
         bool is_good;
