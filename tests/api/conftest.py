@@ -58,7 +58,7 @@ class Secrets:
 
     def name(self, form="{}", region=None):
         """`form` with something unique in place of {}; remembered for removal."""
-        name = form.format(f"redoubt-test-{self.run}-{self.unique()}" if form == "{}" else self.unique())
+        name = form.format(f"redoubt-test/{self.run}/{self.unique()}" if form == "{}" else self.unique())
         self.keep(name, region)
         return name
 
