@@ -110,6 +110,9 @@ class Api:
                 self.close()
                 if attempt == 1:
                     raise
+            except Exception:
+                self.close()
+                raise
 
     def signed(self, operation, body, extra=None, region=None, service="secretsmanager", credentials=None, when=None):
         """The headers of a signed request. operation None: without a target."""

@@ -155,6 +155,7 @@ static void run(int argc, char **argv) {
 int main(int argc, char **argv) {
     struct err err = {.code = OK};
     struct engine_options options = {.path = argc > 3 ? argv[1] : ""};
+    char *message = NULL;
 
     if (argc < 4) {
         die("usage: see the head of tamper.c");
@@ -163,6 +164,10 @@ int main(int argc, char **argv) {
         die(err.message);
     }
     run(argc, argv);
+    rocksdb_flush_wal(engine->db, 1, &message);
+    if (message != NULL) {
+        die(message);
+    }
     engine_close(engine);
     return EXIT_SUCCESS;
 }

@@ -10,6 +10,7 @@ Credentials come from where botocore finds them. What is absent costs the tests 
 """
 import os
 import pathlib
+import subprocess
 import sys
 import time
 
@@ -17,11 +18,12 @@ import botocore.session
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "process"))
 
-from cluster import Cluster  # noqa: E402
+from cluster import ACCOUNT, BINARY, Cluster  # noqa: E402
 from functions import Functions  # noqa: E402
 from raw import Api  # noqa: E402
 
 OWN_REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
+TAMPER = os.environ.get("REDOUBT_TAMPER") or str(pathlib.Path(BINARY).parent / "tests" / "api" / "tamper")
 
 
 class Target:
@@ -85,7 +87,10 @@ class External(Target):
 
 
 class Own(Target):
+    """Regions that the suite starts. What no request can make yet, a second KMS key, is put into their stores before (tamper.c)."""
+
     own = True
+    kms_key = "alias/redoubt-test"
 
     def __init__(self, regions=OWN_REGIONS):
         self.cluster = Cluster(regions=regions)
@@ -96,11 +101,26 @@ class Own(Target):
             for region in regions:
                 path = self.cluster.data / region / "redoubt.conf"
                 path.write_text(with_functions(path.read_text(), self.functions.endpoint))
+                self.kms_key_id = self.tamper(region, "new-key", ACCOUNT, self.kms_key, self.cluster.data / region / "root.key", region)
             self.cluster.start()
         except BaseException:
             self.close()
             raise
-        self.kms_key = None
+
+    def tamper(self, region, what, *arguments):
+        """With the region's server stopped."""
+        (self.cluster.data / region / "data").mkdir(mode=0o700, exist_ok=True)
+        done = subprocess.run([TAMPER, self.cluster.data / region / "data" / "store", what, *map(str, arguments)], capture_output=True, text=True,
+                              timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def tamper_running(self, what, *arguments):
+        """In the first region, whose server is stopped for that."""
+        self.apis.pop(self.region).close()
+        self.cluster.stop(self.region)
+        self.tamper(self.region, what, *arguments)
+        self.cluster.start(self.region)
 
     def function(self, behaviour="good"):
         return self.functions.arn(behaviour)
@@ -109,8 +129,12 @@ class Own(Target):
         super().close()
         if self.functions is not None:
             self.functions.close()
-        with self.cluster:  # a process that complains when it stops is a failure
-            pass
+        try:
+            self.cluster.close()  # a process that complains when it stops is a failure
+        finally:
+            for process in self.cluster.processes.values():
+                process.kill()
+                process.wait()
 
 
 def with_functions(text, endpoint):
