@@ -1,8 +1,9 @@
-"""@rule and @provokes, short."""
+"""@rule, @provokes and @later, short."""
 import pytest
 
 rule = pytest.mark.rule
 provokes = pytest.mark.provokes
+later = pytest.mark.later
 
 
 def case(*values, rules=(), id=None, errors=None):

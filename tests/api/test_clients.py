@@ -98,11 +98,10 @@ def test_terraform_version(api, secrets):
 
 @rule("3.14.1.3", "3.14.1.13")
 def test_terraform_rotation(target, api, secrets):
-    function = target.function()
-    if function is None:
+    if target.function is None:
         pytest.skip("no rotation function: REDOUBT_API_FUNCTION is not set")
     made = secrets.make("v")
-    api.call("RotateSecret", SecretId=made["ARN"], RotationLambdaARN=function, RotateImmediately=True,
+    api.call("RotateSecret", SecretId=made["ARN"], RotationLambdaARN=target.function, RotateImmediately=True,
              RotationRules={"ScheduleExpression": "rate(30 days)", "Duration": "3h"})
     described = api.call("DescribeSecret", SecretId=made["ARN"])
     assert described["RotationEnabled"] is True

@@ -6,9 +6,9 @@ import pytest
 
 from marks import case, provokes, rule
 from members import WITH_SECRET_ID, example
-from raw import ApiError, blob, new_token
+from raw import ANY, ApiError, blob, new_token
 from target import eventually
-from texts import (IP, IR, MARKED, MISSING, NAME_SCHEDULED, RE, RNF, STAGE_ELSEWHERE, name_taken, no_stage, no_version, token_used)
+from texts import (IR, LE, MARKED, MISSING, NAME_SCHEDULED, RE, RNF, STAGE_ELSEWHERE, name_taken, no_stage, no_version, token_used)
 
 NEEDS_SECRET = [op for op in sorted(WITH_SECRET_ID) if op != "ValidateResourcePolicy"]
 DAY = 86400
@@ -440,6 +440,20 @@ def test_update_with_the_same_value_and_another_token(api, secrets):
     assert answer["VersionId"] != made["VersionId"]
     assert describe(api, made)["LastChangedDate"] > before["LastChangedDate"]
     assert len(stages(api, made)) == 2
+
+
+@rule("3.4.update.11", "1.5.5", "3.5.keep.3")
+@provokes("UpdateSecret", LE)
+@provokes("PutSecretValue", LE)
+def test_too_many_versions_of_a_day(api, secrets, own):
+    """Versions younger than a day are not pruned, so at some number writes are refused. How many, is the service's own."""
+    made = secrets.make("0")
+    with pytest.raises(ApiError) as caught:
+        for i in range(500):
+            api.call(UPDATE, SecretId=made["Name"], SecretString=str(i))
+    assert caught.value.code == LE
+    api.refused(PUT, LE, ANY, SecretId=made["Name"], SecretString="x")
+    assert api.call("GetSecretValue", SecretId=made["Name"], VersionId=made["VersionId"])["SecretString"] == "0"
 
 
 @rule("3.4.update.3")
