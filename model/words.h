@@ -1,9 +1,12 @@
 /* Words: how texts are cut for searching, and how a search word finds them (AWS_BEHAVIOUR 3.10).
  *
  * A text is cut at blanks, at / _ + = . @ -, and before a capital that begins a word in camel case
- * (before the last capital of a run that a small letter follows, and after a small letter). ASCII
- * only: other bytes are part of the word they stand in. Words compare without case: they are given
- * out in small letters. Pure, any thread. */
+ * (before the last capital of a run that a small letter follows, and after a small letter). Any
+ * other mark (# : , and so on) is a word of its own. ASCII only: other bytes are part of the word
+ * they stand in. Words compare without case: they are given out in small letters.
+ *
+ * The index on disk is made of these words: a change of the rules is a new INDEX_FORMAT
+ * (storage/index.h). Pure, any thread. */
 #ifndef MODEL_WORDS_H
 #define MODEL_WORDS_H
 
