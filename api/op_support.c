@@ -17,7 +17,7 @@ enum errc op_no_memory(struct op_context *context) {
 
 /* --- Which secret ------------------------------------------------------------------------- */
 
-enum errc op_secret_id_any_region(struct op_context *context, const char *text,
+static enum errc id_of_any_region(struct op_context *context, const char *text,
                                   struct secret_id *ret) {
     enum errc rc = secret_id_parse(text, ret, context->err);
 
@@ -32,13 +32,39 @@ enum errc op_secret_id_any_region(struct op_context *context, const char *text,
     return OK;
 }
 
-enum errc op_secret_id(struct op_context *context, const char *text, struct secret_id *ret) {
-    enum errc rc = op_secret_id_any_region(context, text, ret);
+static enum errc id_of_here(struct op_context *context, const char *text, struct secret_id *ret) {
+    enum errc rc = id_of_any_region(context, text, ret);
 
     if (rc == OK && ret->is_arn && strcmp(ret->region, context->region) != 0) {
         return err_default(context->err, ERR_RESOURCE_NOT_FOUND);
     }
     return rc;
+}
+
+enum errc op_check_readable(struct op_context *context, const char *name) {
+    Redoubt__Secret *secret = NULL;
+    enum errc rc = view_secret(context->view, context->identity->account, name, &secret);
+
+    if (rc != OK) {
+        return err_default(context->err, rc);
+    }
+    if (secret != NULL) {
+        redoubt__secret__free_unpacked(secret, NULL);
+    }
+    return OK;
+}
+
+enum errc op_secret_id_any_region(struct op_context *context, const char *text,
+                                  struct secret_id *ret) {
+    enum errc rc = id_of_any_region(context, text, ret);
+
+    return rc == OK ? op_check_readable(context, ret->name) : rc;
+}
+
+enum errc op_secret_id(struct op_context *context, const char *text, struct secret_id *ret) {
+    enum errc rc = id_of_here(context, text, ret);
+
+    return rc == OK ? op_check_readable(context, ret->name) : rc;
 }
 
 static void find_secret_free(void *secret) {
@@ -49,7 +75,7 @@ enum errc op_find_secret(struct op_context *context, const char *text,
                          const Redoubt__Secret **ret) {
     struct secret_id id;
     Redoubt__Secret *secret;
-    enum errc rc = op_secret_id(context, text, &id);
+    enum errc rc = id_of_here(context, text, &id);
 
     if (rc != OK) {
         return rc;

@@ -42,7 +42,7 @@ def made(behind):
     return {"default": default, "custom": custom, "broken": broken, "value": value}  # the regions go as a whole
 
 
-@pytest.fixture(scope="module", params=[DISABLED, PENDING_DELETION], ids=["disabled", "pending deletion"])
+@pytest.fixture(scope="class", params=[DISABLED, PENDING_DELETION], ids=["disabled", "pending deletion"])
 def locked(request, behind, made):
     behind.tamper_running("key-state", ACCOUNT, request.param)
     yield behind.api()
@@ -55,45 +55,42 @@ def says(error, sentence):
     assert error.message.startswith(sentence) and error.status == 400
 
 
-@rule("1.5.7")
-@pytest.mark.parametrize("key", ["default", "custom"])
-@pytest.mark.parametrize("operation", [pytest.param(op, marks=provokes(op, EF)) for op in ("CreateSecret", "PutSecretValue", "UpdateSecret")])
-def test_no_key_to_seal_under(behind, locked, made, operation, key):
-    if operation == "CreateSecret":
-        params = {"Name": f"new-{key}-{new_token()}", "KmsKeyId": behind.kms_key if key == "custom" else None}
-    else:
-        params = {"SecretId": made[key]["Name"]}
-    says(locked.refused(operation, EF, ANY, SecretString="n", **params), CANNOT_SEAL)
-    if operation == "CreateSecret":
-        locked.refused("DescribeSecret", "ResourceNotFoundException", ANY, SecretId=params["Name"])
-    else:
-        assert locked.call("DescribeSecret", **params)["VersionIdsToStages"] == {made[key]["VersionId"]: ["AWSCURRENT"]}
+class TestLockedKeys:
+    @rule("1.5.7")
+    @pytest.mark.parametrize("key", ["default", "custom"])
+    @pytest.mark.parametrize("operation", [pytest.param(op, marks=provokes(op, EF)) for op in ("CreateSecret", "PutSecretValue", "UpdateSecret")])
+    def test_no_key_to_seal_under(self, behind, locked, made, operation, key):
+        if operation == "CreateSecret":
+            params = {"Name": f"new-{key}-{new_token()}", "KmsKeyId": behind.kms_key if key == "custom" else None}
+        else:
+            params = {"SecretId": made[key]["Name"]}
+        says(locked.refused(operation, EF, ANY, SecretString="n", **params), CANNOT_SEAL)
+        if operation == "CreateSecret":
+            locked.refused("DescribeSecret", "ResourceNotFoundException", ANY, SecretId=params["Name"])
+        else:
+            assert locked.call("DescribeSecret", **params)["VersionIdsToStages"] == {made[key]["VersionId"]: ["AWSCURRENT"]}
 
+    @rule("1.5.7", "3.4.update.7")
+    @provokes("UpdateSecret", EF)
+    def test_a_change_to_a_key_that_cannot_seal(self, behind, locked, made):
+        says(locked.refused("UpdateSecret", EF, ANY, SecretId=made["default"]["Name"], KmsKeyId=behind.kms_key), CANNOT_SEAL)
+        assert "KmsKeyId" not in locked.call("DescribeSecret", SecretId=made["default"]["Name"])
 
-@rule("1.5.7", "3.4.update.7")
-@provokes("UpdateSecret", EF)
-def test_a_change_to_a_key_that_cannot_seal(behind, locked, made):
-    says(locked.refused("UpdateSecret", EF, ANY, SecretId=made["default"]["Name"], KmsKeyId=behind.kms_key), CANNOT_SEAL)
-    assert "KmsKeyId" not in locked.call("DescribeSecret", SecretId=made["default"]["Name"])
+    @rule("3.3.13", "1.5.8")
+    @provokes("GetSecretValue", DF)
+    @pytest.mark.parametrize("key", ["default", "custom"])
+    def test_no_key_to_open_with(self, locked, made, key):
+        says(locked.refused("GetSecretValue", DF, ANY, SecretId=made[key]["Name"]), CANNOT_OPEN)
 
+    @rule("3.13.2")
+    def test_no_key_to_open_many_with(self, locked, made):
+        answer = locked.call("BatchGetSecretValue", SecretIdList=[made["default"]["Name"], made["custom"]["Name"]])
+        assert answer["SecretValues"] == [] and [entry["ErrorCode"] for entry in answer["Errors"]] == [DF, DF]
 
-@rule("3.3.13", "1.5.8")
-@provokes("GetSecretValue", DF)
-@pytest.mark.parametrize("key", ["default", "custom"])
-def test_no_key_to_open_with(locked, made, key):
-    says(locked.refused("GetSecretValue", DF, ANY, SecretId=made[key]["Name"]), CANNOT_OPEN)
-
-
-@rule("3.13.2")
-def test_no_key_to_open_many_with(locked, made):
-    answer = locked.call("BatchGetSecretValue", SecretIdList=[made["default"]["Name"], made["custom"]["Name"]])
-    assert answer["SecretValues"] == [] and [entry["ErrorCode"] for entry in answer["Errors"]] == [DF, DF]
-
-
-@rule("2.5.2")
-@pytest.mark.parametrize("operation", ["DescribeSecret", "ListSecretVersionIds", "TagResource", "UntagResource", "GetResourcePolicy"])
-def test_what_needs_no_key(locked, made, operation):
-    locked.call(operation, **example(operation, made["default"]["Name"]))
+    @rule("2.5.2")
+    @pytest.mark.parametrize("operation", ["DescribeSecret", "ListSecretVersionIds", "TagResource", "UntagResource", "GetResourcePolicy"])
+    def test_what_needs_no_key(self, locked, made, operation):
+        locked.call(operation, **example(operation, made["default"]["Name"]))
 
 
 @pytest.fixture(scope="module")
