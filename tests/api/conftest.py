@@ -19,7 +19,7 @@ from target import open_target  # noqa: E402
 
 
 def pytest_addoption(parser):
-    parser.addoption("--marks-to", metavar="FILE", help="write which test carries which mark, as JSON (coverage.py)")
+    parser.addoption("--marks-to", metavar="FILE", help="write which test carries which mark, as JSON (proofs.py)")
 
 
 def pytest_configure(config):
@@ -31,7 +31,7 @@ def pytest_configure(config):
 def pytest_collection_finish(session):
     path = session.config.getoption("--marks-to")
     if path:
-        marks = [{"test": item.nodeid.split("/")[-1], "mark": mark.name, "args": mark.args}
+        marks = [{"test": item.nodeid.split("[")[0].split("/")[-1], "mark": mark.name, "args": mark.args}
                  for item in session.items if not item.get_closest_marker("later")
                  for mark in item.iter_markers() if mark.name in ("rule", "provokes")]
         pathlib.Path(path).write_text(json.dumps(marks))

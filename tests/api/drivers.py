@@ -7,12 +7,13 @@ import datetime
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 
 import boto3
 import botocore.config
 import botocore.exceptions
-from js_client import installed_client
+from test_js import installed_client
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -119,7 +120,8 @@ class JavaScript:
 
     def __init__(self, target):
         self.target = target
-        folder, node = installed_client(HERE / "bridge.mjs")
+        folder, node = installed_client()
+        shutil.copy(HERE / "bridge.mjs", folder / "bridge.mjs")  # modules are looked for beside the script
         self.lines = Lines([node, "bridge.mjs"], cwd=folder, env=target.environment())
 
     def call(self, operation, region=None, **params):

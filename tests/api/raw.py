@@ -67,8 +67,8 @@ class Answer:
 
     @property
     def code(self):
-        # As clients read it: behind '#', before ':'.
-        return self.json.get("__type", str(self.status)).split("#")[-1].split(":")[0]
+        # As clients read it: behind '#', before ':'. The dispatcher puts it one level deeper.
+        return self.json.get("Output", self.json).get("__type", str(self.status)).split("#")[-1].split(":")[0]
 
 
 def new_token():

@@ -16,7 +16,7 @@ import time
 
 import botocore.session
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "process"))
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "process"))  # behind: both folders may have a test of one name
 
 from cluster import ACCOUNT, BINARY, Cluster  # noqa: E402
 from raw import Api  # noqa: E402
@@ -110,8 +110,8 @@ class Own(Target):
     def tamper(self, region, what, *arguments):
         """With the region's server stopped."""
         (self.cluster.data / region / "data").mkdir(mode=0o700, exist_ok=True)
-        done = subprocess.run([TAMPER, self.cluster.data / region / "data" / "store", what, *map(str, arguments)], capture_output=True, text=True,
-                              timeout=60)
+        store = self.cluster.data / region / "data" / "store"
+        done = subprocess.run([TAMPER, store, what, *map(str, arguments)], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

@@ -6,21 +6,21 @@ import pathlib
 import botocore
 import pytest
 
-import coverage
+import proofs
 from members import ERRORS, MEMBERS, MODELLED, OPERATIONS, REQUIRED, RESPONSES
 
 
 @pytest.fixture(scope="module")
 def marks():
-    return coverage.collect()
+    return proofs.collect()
 
 
 def test_rules(marks):
     tests, _ = marks
-    rows = coverage.table("rules.tsv", 4)
+    rows = proofs.table("rules.tsv", 4)
     ids = [row[0] for row in rows]
     assert len(ids) == len(set(ids)) and len(ids) > 400
-    problems = [f"{rule}: {problem}" for rule, _, _, proof in rows if (problem := coverage.unproven(tests.get(rule), proof))]
+    problems = [f"{rule}: {problem}" for rule, _, _, proof in rows if (problem := proofs.unproven(tests.get(rule), proof))]
     problems += [f"{rule}: in no line of rules.tsv, but named by {sorted(tests[rule])}" for rule in sorted(tests.keys() - set(ids))]
     problems += [f"{rule}: says {proof!r}, but {sorted(tests[rule])} proves it" for rule, _, _, proof in rows
                  if proof.startswith("not: ") and tests.get(rule)]
@@ -29,17 +29,18 @@ def test_rules(marks):
 
 def test_errors(marks):
     _, tests = marks
-    reasons = {(operation, error): proof for operation, error, proof in coverage.table("errors.tsv", 3)}
+    reasons = {(operation, error): proof for operation, error, proof in proofs.table("errors.tsv", 3)}
     pairs = {(operation, error) for operation, errors in ERRORS.items() for error in errors}
-    problems = [f"{pair}: {problem}" for pair in sorted(pairs) if (problem := coverage.unproven(tests.get(pair), reasons.get(pair, "")))]
+    problems = [f"{pair}: {problem}" for pair in sorted(pairs) if (problem := proofs.unproven(tests.get(pair), reasons.get(pair, "")))]
     problems += [f"{pair}: provoked, but the operation does not declare it" for pair in sorted(tests.keys() - pairs) if pair[1] in MODELLED]
-    problems += [f"{pair}: in errors.tsv, but not declared, or a test provokes it" for pair in sorted(reasons.keys() - (pairs - tests.keys()))]
+    idle = sorted(reasons.keys() - (pairs - tests.keys()))
+    problems += [f"{pair}: in errors.tsv, but not declared, or a test provokes it" for pair in idle]
     assert not problems, "\n".join(problems)
 
 
 def test_the_table_of_errors_is_current(marks):
-    assert (coverage.HERE / "ERRORS.md").read_text(encoding="utf-8") == "\n".join(coverage.errors_report()) + "\n", \
-        "run tests/api/coverage.py write"
+    assert (proofs.HERE / "ERRORS.md").read_text(encoding="utf-8") == "\n".join(proofs.errors_report()) + "\n", \
+        "run tests/api/proofs.py write"
 
 
 def test_members_are_those_of_the_installed_model():

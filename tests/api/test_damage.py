@@ -58,7 +58,8 @@ def says(error, sentence):
 class TestLockedKeys:
     @rule("1.5.7")
     @pytest.mark.parametrize("key", ["default", "custom"])
-    @pytest.mark.parametrize("operation", [pytest.param(op, marks=provokes(op, EF)) for op in ("CreateSecret", "PutSecretValue", "UpdateSecret")])
+    @pytest.mark.parametrize("operation", [
+        pytest.param(op, marks=provokes(op, EF)) for op in ("CreateSecret", "PutSecretValue", "UpdateSecret")])
     def test_no_key_to_seal_under(self, behind, locked, made, operation, key):
         if operation == "CreateSecret":
             params = {"Name": f"new-{key}-{new_token()}", "KmsKeyId": behind.kms_key if key == "custom" else None}

@@ -78,7 +78,7 @@ def test_lists_and_passwords(target, driver, api, secrets):
     unique = secrets.unique()
     every = [secrets.make("v", Description=f"driver{unique}")["ARN"] for _ in range(3)]
     filters = [{"Key": "description", "Values": [f"driver{unique}"]}]
-    wire = eventually(lambda: (a := api.call("ListSecrets", Filters=filters)) and len(a["SecretList"]) == 3 and a, target.patience, "the list")
+    wire = eventually(lambda: len((a := api.call("ListSecrets", Filters=filters))["SecretList"]) == 3 and a, target.patience, "the list")
     assert driver.call("ListSecrets", Filters=filters, SortOrder="asc") == wire
     assert [row["ARN"] for row in wire["SecretList"]] == every
     first = driver.call("GetRandomPassword", PasswordLength=20, ExcludePunctuation=True)["RandomPassword"]

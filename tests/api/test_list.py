@@ -405,4 +405,5 @@ def test_batch_by_filters(target, api, secrets):
         if token is None:
             break
     assert sorted(seen) == list("01234")
-    assert {v["SecretString"] for v in api.call("BatchGetSecretValue", Filters=[f("description", f"batch{u}")])["SecretValues"]} == set("01234")
+    whole = api.call("BatchGetSecretValue", Filters=[f("description", f"batch{u}")])["SecretValues"]
+    assert {value["SecretString"] for value in whole} == set("01234")

@@ -127,7 +127,7 @@ def test_a_service_that_is_none(api, secret):
 
 @rule("3.12.10", "3.12.14")
 @pytest.mark.parametrize("principal", ["*", {"AWS": "*"}, {"AWS": "arn:aws:iam::{account}:root"}, {"AWS": "{account}"},
-                                       {"Service": "lambda.amazonaws.com"}])
+                                       {"AWS": "arn:aws:iam::210987654321:root"}, {"Service": "lambda.amazonaws.com"}])
 @pytest.mark.parametrize("block", [None, False])
 def test_principals_that_are_accepted(api, secret, principal, block):
     put(api, secret, policy(statement(principal)), BlockPublicPolicy=block)

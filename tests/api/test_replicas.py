@@ -6,7 +6,7 @@ from marks import case, provokes, rule
 from members import OPERATIONS, POLICY, example
 from raw import ANY, ApiError, new_token
 from target import eventually
-from texts import BAD_REGION, IP, IR, MISSING, ON_REPLICA, RE, REPLICATED, has_replicas, name_taken
+from texts import BAD_REGION, IP, IR, MARKED, MISSING, ON_REPLICA, RE, REPLICATED, has_replicas, name_taken
 
 DEFAULT_KEY = "alias/aws/secretsmanager"
 
@@ -257,13 +257,21 @@ def test_the_own_region(api, secrets, replica):
 
 
 @rule("4.4.11")
-@provokes("StopReplicationToReplica", IP, IR)
-def test_stop_on_a_primary(api, secrets, primary):
-    """InvalidRequest or InvalidParameter: not recorded."""
+@provokes("StopReplicationToReplica", IP)
+def test_stop_on_a_primary(target, api, secrets, primary):
+    """InvalidRequest or InvalidParameter: not recorded. Ours is the latter, as for the other operations that are not for this side."""
     for made in (primary, secrets.make("v")):
         with pytest.raises(ApiError) as caught:
             api.call("StopReplicationToReplica", SecretId=made["Name"])
-        assert caught.value.code in (IR, IP)
+        assert caught.value.code in ((IP,) if target.own else (IR, IP))
+
+
+@rule("4.4.12")
+@provokes("StopReplicationToReplica", IR)
+def test_stop_of_a_scheduled_secret(api, secrets):
+    made = secrets.make("v")
+    api.call("DeleteSecret", SecretId=made["Name"])
+    api.refused_as("StopReplicationToReplica", MARKED, SecretId=made["Name"])
 
 
 # -- 4.4: each operation on a replica --

@@ -81,7 +81,8 @@ WRONG = [
     case("DescribeSecret", {S: long(2049)}, [("secretId", "'x*'", "Member must have length less than or equal to 2048")],
          rules=("2.3.1", "2.1.4", "2.2.8")),
     case("CreateSecret", {"Name": ""}, [shorter("name", "", 1)], rules=("2.3.2", "2.2.8")),
-    case("CreateSecret", {"Name": long(513)}, [("name", "'x*'", "Member must have length less than or equal to 512")], rules=("2.3.2", "2.2.8")),
+    case("CreateSecret", {"Name": long(513)}, [("name", "'x*'", "Member must have length less than or equal to 512")],
+         rules=("2.3.2", "2.2.8")),
     *[case(op, {"ClientRequestToken": long(n)}, [check("clientRequestToken", long(n), bound)], rules="2.3.3")
       for op in ("CreateSecret", "PutSecretValue", "UpdateSecret", "RotateSecret")
       for n, check, bound in ((31, shorter, 32), (65, longer, 64))],
@@ -180,7 +181,8 @@ WRONG = [
          rules="2.3.39"),
     case("RotateSecret", {"RotationRules": {"ScheduleExpression": long(257)}}, "rotationRules.scheduleExpression", rules="2.3.39"),
     case("RotateSecret", {"RotationRules": {"ScheduleExpression": "rate(10_days)"}},
-         [("rotationRules.scheduleExpression", "'rate(10_days)'", "Member must satisfy regular expression pattern: *")], rules=("2.3.39", "2.1.7", "9.1")),
+         [("rotationRules.scheduleExpression", "'rate(10_days)'", "Member must satisfy regular expression pattern: *")],
+         rules=("2.3.39", "2.1.7", "9.1")),
     case("BatchGetSecretValue", {"SecretIdList": []}, "secretIdList", rules="2.3.41"),
     case("BatchGetSecretValue", {"SecretIdList": [f"s{i}" for i in range(21)]}, "secretIdList", rules=("2.3.41", "3.13.1")),
     case("BatchGetSecretValue", {"SecretIdList": [""]}, "secretIdList", rules="2.3.41"),
@@ -214,8 +216,8 @@ def test_bounds(api, secrets, operation, change, expected):
     error = outcome(api, operation, params)
     assert error is not None and error.code == VE, f"{operation} {change}: {error}"
     if isinstance(expected, str):
-        assert re.fullmatch(rf"\d validation errors? detected: Value.* at '{re.escape(expected)}' failed to satisfy constraint: Member must "
-                            ".*", error.message, re.S), error.message
+        form = rf"\d validation errors? detected: Value.* at '{re.escape(expected)}' failed to satisfy constraint: Member must .*"
+        assert re.fullmatch(form, error.message, re.S), error.message
     else:
         assert expected_text(expected).fullmatch(error.message), f"{error.message}\nis not\n{violation(*expected)[1]}"
     sent = {**params}
@@ -394,7 +396,8 @@ SENTENCES = [
     *[case(op, {"Filters": [{"Values": ["a"]}], "SecretIdList": None}, FILTER_KEY_MISSING, rules=("2.4.20", "3.10.12", "2.3.29"),
            errors=(op, "InvalidParameterException")) for op in ("ListSecrets", "BatchGetSecretValue")],
     *[case(op, {"Filters": [{"Key": "name"}], "SecretIdList": None}, filter_values_missing("name"),
-           rules=("2.4.20", "3.10.12", "2.3.30"), errors=(op, "InvalidParameterException")) for op in ("ListSecrets", "BatchGetSecretValue")],
+           rules=("2.4.20", "3.10.12", "2.3.30"), errors=(op, "InvalidParameterException"))
+      for op in ("ListSecrets", "BatchGetSecretValue")],
     case("BatchGetSecretValue", {"Filters": [{"Key": "name", "Values": ["a"]}]},
          (IP, "Either 'SecretIdList' or 'Filters' must be provided, but not both."), rules=("2.4.18", "3.13.1"),
          errors=("BatchGetSecretValue", "InvalidParameterException")),
@@ -433,7 +436,8 @@ def test_system_tags(api, secrets, operation, key):
         params = {"Name": secrets.name(), "SecretString": "x"}
     else:
         params = {"SecretId": secrets.make()["Name"]}
-    params.update({"TagKeys": [key]} if operation == "UntagResource" else {"Tags": [{"Key": "ok", "Value": ""}, {"Key": key, "Value": "v"}]})
+    tags = [{"Key": "ok", "Value": ""}, {"Key": key, "Value": "v"}]
+    params.update({"TagKeys": [key]} if operation == "UntagResource" else {"Tags": tags})
     api.refused_as(operation, system_tag(key), **params)
 
 

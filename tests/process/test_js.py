@@ -1,12 +1,32 @@
-"""The main job with the newest AWS SDK for JavaScript from npm."""
+"""The main job with the newest AWS SDK for JavaScript from npm, on the newest Node.js from there: Debian's is too old for that SDK."""
+import os
+import pathlib
+import shutil
 import subprocess
 
 from cluster import Cluster
-from js_client import HERE, installed_client
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def installed_client():
+    """The SDK and Node.js, installed once a build folder; without a lock file, which would name a registry's host.
+
+    Returns the folder and the path of node. The packages with Node.js are for x64 and arm64; elsewhere the machine's own has to do.
+    """
+    folder = pathlib.Path(os.environ.get("REDOUBT_BUILD", HERE.parents[1] / "build")) / "js-client"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "roundtrip.mjs"):
+        shutil.copy(HERE / "js" / name, folder / name)
+    packaged = "node_modules/node-linux-*/bin/node"
+    if not any(folder.glob(packaged)):
+        subprocess.run(["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"], cwd=folder, check=True,
+                       timeout=600)
+    return folder, next(folder.glob(packaged), "node")
 
 
 def test_round_trip():
-    folder, node = installed_client(HERE / "js" / "roundtrip.mjs")
+    folder, node = installed_client()
     with Cluster() as cluster:
         cluster.start()
         done = subprocess.run([node, "roundtrip.mjs", cluster.endpoint("us-east-1")], cwd=folder, env=cluster.environment(),

@@ -358,7 +358,8 @@ BAD_EXPRESSIONS = ["rate(0 days)", "rate(1000 days)", "rate(3 hours)", "rate(1 w
 @pytest.mark.parametrize("expression", BAD_EXPRESSIONS)
 def test_bad_expressions(api, secrets, function, expression):
     made = secrets.make("v")
-    api.refused("RotateSecret", IP, ANY, SecretId=made["Name"], RotationLambdaARN=function, RotationRules={"ScheduleExpression": expression})
+    api.refused("RotateSecret", IP, ANY, SecretId=made["Name"], RotationLambdaARN=function,
+                RotationRules={"ScheduleExpression": expression})
     assert "RotationEnabled" not in describe(api, made)
 
 
@@ -366,7 +367,8 @@ def test_bad_expressions(api, secrets, function, expression):
 @provokes("RotateSecret", IP)
 @pytest.mark.parametrize("rules", [{"ScheduleExpression": "cron(0 22 * * ? *)", "Duration": "3h"},
                                    {"ScheduleExpression": "rate(4 hours)", "Duration": "5h"},
-                                   {"AutomaticallyAfterDays": 1, "Duration": "25h"}, {"ScheduleExpression": "rate(10 days)", "Duration": "0h"}])
+                                   {"AutomaticallyAfterDays": 1, "Duration": "25h"},
+                                   {"ScheduleExpression": "rate(10 days)", "Duration": "0h"}])
 def test_bad_durations(api, secrets, function, rules):
     made = secrets.make("v")
     api.refused("RotateSecret", IP, ANY, SecretId=made["Name"], RotationLambdaARN=function, RotationRules=rules)
