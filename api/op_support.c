@@ -2,6 +2,7 @@
 
 #include "storage/vault.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -68,6 +69,16 @@ enum errc op_find_secret(struct op_context *context, const char *text,
         return err_default(context->err, ERR_RESOURCE_NOT_FOUND);
     }
     *ret = secret;
+    return OK;
+}
+
+enum errc op_check_writable(struct op_context *context, const Redoubt__Secret *secret) {
+    if (secret->replica_of != NULL) {
+        return err_set(context->err, ERR_INVALID_PARAMETER, OP_SENTENCE_REPLICA);
+    }
+    if (secret->has_deletion_ms) {
+        return err_set(context->err, ERR_INVALID_REQUEST, OP_SENTENCE_MARKED);
+    }
     return OK;
 }
 
@@ -191,6 +202,25 @@ enum errc op_resolve_key(struct op_context *context, const char *kms_key_id,
     return OK;
 }
 
+static struct vault_place place_of(const struct op_context *context, const Redoubt__SecretRef *ref,
+                                   const char *version_id) {
+    return (struct vault_place){
+        .region = context->region,
+        .account = ref->account,
+        .name = ref->name,
+        .suffix = ref->suffix,
+        .version_id = version_id,
+    };
+}
+
+enum errc op_check_key(struct op_context *context, const Redoubt__SecretRef *ref,
+                       const char *key_id) {
+    /* The id that the service uses, too. */
+    const struct vault_place place = place_of(context, ref, "RequestToValidateKeyAccess");
+
+    return vault_check_key(context->keyring, context->view, &place, key_id, context->err);
+}
+
 static void seal_free(void *sealed) {
     redoubt__sealed__free_unpacked(sealed, NULL);
 }
@@ -198,13 +228,7 @@ static void seal_free(void *sealed) {
 enum errc op_seal(struct op_context *context, const Redoubt__SecretRef *ref, const char *version_id,
                   const char *key_id, struct op_value value, Redoubt__NewValue **ret) {
     struct arena *arena = context->arena;
-    const struct vault_place place = {
-        .region = context->region,
-        .account = ref->account,
-        .name = ref->name,
-        .suffix = ref->suffix,
-        .version_id = version_id,
-    };
+    const struct vault_place place = place_of(context, ref, version_id);
     Redoubt__NewValue *new_value = arena_alloc(arena, sizeof(*new_value));
     uint8_t *digest = arena_alloc(arena, VALUE_DIGEST);
     char *id = arena_strdup(arena, version_id);
@@ -260,9 +284,9 @@ enum errc op_tags_in(struct op_context *context, const struct shape_list *tags, 
     struct arena *arena = context->arena;
     Redoubt__Tag **out;
 
-    if (tags->n > LIMIT_TAGS) {
+    if ((int64_t)tags->n > context->quotas->tags) {
         return err_set(context->err, ERR_INVALID_PARAMETER,
-                       "A secret can't have more than %d tags.", LIMIT_TAGS);
+                       "A secret can't have more than %" PRId64 " tags.", context->quotas->tags);
     }
     out = arena_alloc(arena, tags->n * sizeof(*out));
     for (size_t i = 0; out != NULL && i < tags->n; i++) {
@@ -351,6 +375,24 @@ enum errc op_targets_in(struct op_context *context, const struct shape_list *reg
     *ret = out;
     *ret_n = regions->n;
     return OK;
+}
+
+Redoubt__Quotas *op_quotas(struct op_context *context) {
+    Redoubt__Quotas *out = arena_alloc(context->arena, sizeof(*out));
+    const struct quotas *quotas = context->quotas;
+
+    if (out != NULL) {
+        redoubt__quotas__init(out);
+        out->has_secrets = true;
+        out->secrets = (uint64_t)quotas->secrets;
+        out->has_versions_kept = true;
+        out->versions_kept = (uint32_t)quotas->versions_kept;
+        out->has_labels = true;
+        out->labels = (uint32_t)quotas->labels;
+        out->has_tags = true;
+        out->tags = (uint32_t)quotas->tags;
+    }
+    return out;
 }
 
 char **op_strings_in(struct op_context *context, const struct str_list *list) {

@@ -15,6 +15,8 @@
 /* Sentences that more than one operation gives. */
 #define OP_SENTENCE_MARKED                                                                         \
     "You can't perform this operation on the secret because it was marked for deletion."
+#define OP_SENTENCE_REPLICA                                                                        \
+    "Operation not permitted on a replica secret. Call must be made in primary secret's region."
 #define OP_SENTENCE_BOTH_VALUES                                                                    \
     "You can't specify both a binary secret value and a string secret value in the same secret."
 
@@ -35,6 +37,10 @@ MUSTCHECK enum errc op_secret_id_any_region(struct op_context *context, const ch
 /* The secret that `text` names, also one that is scheduled for deletion. ERR_RESOURCE_NOT_FOUND. */
 MUSTCHECK enum errc op_find_secret(struct op_context *context, const char *text,
                                    const Redoubt__Secret **ret);
+/* The state of a secret that refuses a change, as the command's apply will: asked before what would
+ * fail for another reason (a key). ERR_INVALID_PARAMETER: a replica; ERR_INVALID_REQUEST: scheduled
+ * for deletion. */
+MUSTCHECK enum errc op_check_writable(struct op_context *context, const Redoubt__Secret *secret);
 /* `suffix` NULL or empty: whatever it is when the command is applied. */
 Redoubt__SecretRef *op_ref(struct op_context *context, const char *name, const char *suffix);
 /* The ARN in this region. */
@@ -58,6 +64,10 @@ const char *op_kms_key_id(const char *kms_key_id);
  * default key does not exist yet and *ret is the prelude that makes it; the caller returns OK. */
 MUSTCHECK enum errc op_resolve_key(struct op_context *context, const char *kms_key_id,
                                    const char **ret_key_id, struct op_command *ret);
+/* The key seals and opens values of the secret that `ref` names (with its suffix): what the service
+ * makes sure of when a caller names a key. ERR_ENCRYPTION_FAILURE, ERR_DECRYPTION_FAILURE. */
+MUSTCHECK enum errc op_check_key(struct op_context *context, const Redoubt__SecretRef *ref,
+                                 const char *key_id);
 /* The value, sealed under `key_id` as version `version_id` of the secret that `ref` names (with its
  * suffix). */
 MUSTCHECK enum errc op_seal(struct op_context *context, const Redoubt__SecretRef *ref,
@@ -73,6 +83,8 @@ MUSTCHECK enum errc op_tags_in(struct op_context *context, const struct shape_li
  * more than a secret can have. */
 MUSTCHECK enum errc op_targets_in(struct op_context *context, const struct shape_list *regions,
                                   Redoubt__ReplicaTarget ***ret, size_t *ret_n);
+/* The quotas of this node that the command's apply decides by. */
+Redoubt__Quotas *op_quotas(struct op_context *context);
 /* Copies of the strings, as protobuf wants them. */
 char **op_strings_in(struct op_context *context, const struct str_list *list);
 

@@ -4,16 +4,22 @@
 #define BASE_LIMITS_H
 
 enum {
-    /* From the service (AWS_BEHAVIOUR 2.3 and 6). */
+    /* From the service (AWS_BEHAVIOUR 2.3 and 6). Those with a _MOST can be raised to that by the
+       operator (base/quotas.def); every buffer and record has room for it. */
+    LIMIT_SECRETS = 500000,
+    LIMIT_SECRETS_MOST = 100000000,
     LIMIT_NAME = 512,
     LIMIT_SECRET_ID = 2048,
     LIMIT_TOKEN = 64,
     LIMIT_TOKEN_MIN = 32,
     LIMIT_VALUE = 65536,
+    LIMIT_VALUE_MOST = 131072,
     LIMIT_DESCRIPTION = 2048,
     LIMIT_STAGE = 256,
-    LIMIT_STAGES_PER_SECRET = 20,
+    LIMIT_STAGES_PER_SECRET = 20, /* also the most that one call may name */
+    LIMIT_STAGES_MOST = 100,
     LIMIT_TAGS = 50,
+    LIMIT_TAGS_MOST = 200,
     LIMIT_TAG_KEY = 128,
     LIMIT_TAG_VALUE = 256,
     LIMIT_REGION_NAME = 128,
@@ -31,6 +37,7 @@ enum {
     LIMIT_ROTATION_DAYS = 1000,
     LIMIT_SCHEDULE = 256,
     LIMIT_POLICY = 20480, /* from the service; in characters */
+    LIMIT_POLICY_MOST = 65536,
     LIMIT_TYPE = 256,
     LIMIT_NEXT_TOKEN = 4096,
     LIMIT_ACCOUNT = 12,
@@ -40,7 +47,11 @@ enum {
      * first; at the second, writes are refused. 400 values of 64 KiB still fit into one message
      * between regions. */
     LIMIT_VERSIONS_KEPT = 100,
+    LIMIT_VERSIONS_KEPT_MOST = 300,
     LIMIT_VERSIONS = 400,
+    /* Ciphertexts of a value under former keys, beside the present one: a record stays below 1 MiB
+       however often a secret's key changes. */
+    LIMIT_FORMER_KEYS = 4,
     /* Regions that one secret can be replicated to: a page of Describe stays small. */
     LIMIT_REPLICAS = 32,
 

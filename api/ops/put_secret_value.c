@@ -74,6 +74,9 @@ static enum errc prepare(struct op_context *context, const void *in_any, struct 
         return rc;
     }
     rc = op_find_secret(context, in->secret_id, &secret);
+    if (rc == OK) {
+        rc = op_check_writable(context, secret);
+    }
     if (rc != OK) {
         return rc;
     }
@@ -90,6 +93,7 @@ static enum errc prepare(struct op_context *context, const void *in_any, struct 
     put->n_stages = in->stages.n;
     put->has_now_ms = true;
     put->now_ms = context->now_ms;
+    put->quotas = op_quotas(context);
     if (context->arena->failed) {
         return op_no_memory(context);
     }

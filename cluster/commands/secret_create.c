@@ -21,6 +21,7 @@ static bool create_is_valid(const Redoubt__SecretCreate *create) {
     return ref_is_valid(create->ref) && create->ref->suffix != NULL && token_is_valid(create) &&
            text_is_at_most(create->description, 4 * LIMIT_DESCRIPTION) &&
            text_is_at_most(create->kms_key_id, LIMIT_KMS_KEY_ID) &&
+           text_is_at_most(create->type, 4 * LIMIT_TYPE) &&
            tags_are_valid(create->tags, create->n_tags) &&
            time_is_valid(create->has_now_ms, create->now_ms);
 }
@@ -76,6 +77,9 @@ static Redoubt__Secret *secret_new(const struct apply_context *context,
         text_set(&secret->description, create->description);
     }
     text_set(&secret->kms_key_id, kms_key_or_default(create->kms_key_id));
+    if (create->type != NULL && create->type[0] != '\0') {
+        text_set(&secret->type, create->type);
+    }
     add_tags(secret, create->tags, create->n_tags);
     secret->has_created_ms = true;
     secret->created_ms = create->now_ms;

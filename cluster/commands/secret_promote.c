@@ -30,6 +30,8 @@ void secret_promote_apply(struct txn *txn, const struct apply_context *context,
     redoubt__origin__free_unpacked(secret->promoted_from, NULL);
     secret->promoted_from = secret->replica_of;
     secret->replica_of = NULL;
+    secret->has_own_kms_key = false; /* there is no other's to obey any more */
+    text_set(&secret->link_kms_key_id, NULL);
     secret->has_changed_ms = true;
     secret->changed_ms = promote->now_ms;
     txn_put_secret(txn, promote->ref->account, secret);

@@ -58,24 +58,30 @@ static bool bytes_are_within(protobuf_c_boolean has, const ProtobufCBinaryData *
     return has && bytes->len > 0 && bytes->len <= max;
 }
 
-bool new_value_is_valid(const Redoubt__NewValue *value) {
-    const Redoubt__Sealed *sealed;
-
-    if (value == NULL || !text_is_within(value->version_id, 1, LIMIT_TOKEN) ||
-        !kind_is_valid(value->has_kind, value->kind) ||
-        !bytes_are_within(value->has_digest, &value->digest, DIGEST_MAX)) {
-        return false;
-    }
-    sealed = value->sealed;
-    return sealed != NULL && text_is_within(sealed->key_id, 1, LIMIT_KMS_KEY_ID) &&
-           sealed->has_key_version &&
+/* Under one key: what it was sealed under before is the state's to know. */
+static bool sealed_is_valid(const Redoubt__Sealed *sealed) {
+    return sealed != NULL && sealed->n_others == 0 &&
+           text_is_within(sealed->key_id, 1, LIMIT_KMS_KEY_ID) && sealed->has_key_version &&
            bytes_are_within(sealed->has_wrapped_key, &sealed->wrapped_key, WRAPPED_KEY_MAX) &&
            bytes_are_within(sealed->has_ciphertext, &sealed->ciphertext,
-                            LIMIT_VALUE + KEYRING_OVERHEAD);
+                            LIMIT_VALUE_MOST + KEYRING_OVERHEAD);
+}
+
+bool new_value_is_valid(const Redoubt__NewValue *value) {
+    return value != NULL && text_is_within(value->version_id, 1, LIMIT_TOKEN) &&
+           kind_is_valid(value->has_kind, value->kind) &&
+           bytes_are_within(value->has_digest, &value->digest, DIGEST_MAX) &&
+           sealed_is_valid(value->sealed);
+}
+
+bool reseal_is_valid(const Redoubt__Reseal *reseal) {
+    return text_is_within(reseal->version_id, 1, LIMIT_TOKEN) &&
+           bytes_are_within(reseal->has_digest, &reseal->digest, DIGEST_MAX) &&
+           sealed_is_valid(reseal->sealed);
 }
 
 bool tags_are_valid(Redoubt__Tag *const *tags, size_t n) {
-    if (n > LIMIT_TAGS) {
+    if (n > LIMIT_TAGS_MOST) {
         return false;
     }
     for (size_t i = 0; i < n; i++) {
@@ -88,7 +94,7 @@ bool tags_are_valid(Redoubt__Tag *const *tags, size_t n) {
 }
 
 bool labels_are_valid(char *const *labels, size_t n) {
-    if (n > LIMIT_STAGES_PER_SECRET) {
+    if (n > LIMIT_STAGES_MOST) {
         return false;
     }
     for (size_t i = 0; i < n; i++) {
@@ -97,6 +103,28 @@ bool labels_are_valid(char *const *labels, size_t n) {
         }
     }
     return true;
+}
+
+static int64_t quota_of(bool has, uint64_t asked, int64_t usual, int64_t most) {
+    if (!has) {
+        return usual;
+    }
+    return asked < (uint64_t)most ? (int64_t)asked : most;
+}
+
+void quotas_read(const Redoubt__Quotas *message, struct quotas *ret) {
+    const struct quotas *usual = &quotas_default;
+    const struct quotas *most = &quotas_most;
+
+    *ret = *usual;
+    if (message == NULL) {
+        return;
+    }
+    ret->secrets = quota_of(message->has_secrets, message->secrets, usual->secrets, most->secrets);
+    ret->versions_kept = quota_of(message->has_versions_kept, message->versions_kept,
+                                  usual->versions_kept, most->versions_kept);
+    ret->labels = quota_of(message->has_labels, message->labels, usual->labels, most->labels);
+    ret->tags = quota_of(message->has_tags, message->tags, usual->tags, most->tags);
 }
 
 static bool shipped_version_is_valid(const Redoubt__Version *version) {
@@ -122,7 +150,7 @@ static bool shipped_versions_are_distinct(const Redoubt__Secret *secret) {
 
 /* As many labels as a secret may have, each once. */
 static bool shipped_labels_are_distinct(const Redoubt__Secret *secret) {
-    const char *seen[LIMIT_STAGES_PER_SECRET];
+    const char *seen[LIMIT_STAGES_MOST];
     size_t n = 0;
 
     for (size_t i = 0; i < secret->n_versions; i++) {
@@ -133,7 +161,7 @@ static bool shipped_labels_are_distinct(const Redoubt__Secret *secret) {
                     return false;
                 }
             }
-            if (n == LIMIT_STAGES_PER_SECRET) {
+            if (n == LIMIT_STAGES_MOST) {
                 return false;
             }
             seen[n++] = version->stages[k];
@@ -146,6 +174,7 @@ bool shipped_secret_is_valid(const Redoubt__Secret *secret) {
     if (secret == NULL || secret->n_versions > LIMIT_VERSIONS || secret->has_deletion_ms ||
         secret->replica_of != NULL ||
         !text_is_at_most(secret->description, UTF8_MAX * LIMIT_DESCRIPTION) ||
+        !text_is_at_most(secret->type, UTF8_MAX * LIMIT_TYPE) ||
         !text_is_at_most(secret->kms_key_id, LIMIT_KMS_KEY_ID) ||
         !tags_are_valid(secret->tags, secret->n_tags) ||
         !time_is_valid(secret->has_created_ms, secret->created_ms) ||

@@ -31,6 +31,8 @@ NEWER_MEMBERS = {
     ("ListSecrets", "input", "IncludePlannedDeletion"),  # 2023
     ("ListSecrets", "input", "SortBy"),  # 2026
     ("PutSecretValue", "input", "RotationToken"),  # 2024
+    ("CreateSecret", "input", "Type"),  # 2025
+    ("UpdateSecret", "input", "Type"),  # 2025
 } | {
     (operation, "output", prefix + member)
     for operation, prefix in (("DescribeSecret", ""), ("ListSecrets", "SecretList."))
@@ -39,10 +41,7 @@ NEWER_MEMBERS = {
 }
 
 # Members of a model, this one or a newer one, that this release does not have. (operation, side, member)
-NOT_YET = {
-    # Managed external secrets are no part of this project; a request's unknown members are ignored.
-    ("CreateSecret", "input", "Type"),
-}
+NOT_YET = set()
 
 # Errors that newer models list. (operation, error)
 NEWER_ERRORS = {

@@ -125,6 +125,10 @@ static void expect_equal_secrets(const struct machine *a, const Redoubt__Secret 
     assert_string_equal(left->suffix, right->suffix);
     assert_int_equal(left->revision, right->revision);
     assert_int_equal(left->created_ms, right->created_ms);
+    assert_int_equal(left->description == NULL, right->description == NULL);
+    if (left->description != NULL) {
+        assert_string_equal(left->description, right->description);
+    }
     assert_int_equal(left->changed_ms, right->changed_ms);
     assert_int_equal(left->n_versions, right->n_versions);
     for (size_t i = 0; i < left->n_versions; i++) {
@@ -140,6 +144,26 @@ static void expect_equal_secrets(const struct machine *a, const Redoubt__Secret 
         if (one->has_kind) {
             expect_same_text(a, b, left->name, one->id);
         }
+    }
+}
+
+/* What the record says of the keys of its values is what the values are under. */
+static void expect_keys(const struct machine *m, const Redoubt__Secret *secret) {
+    for (size_t i = 0; i < secret->n_versions; i++) {
+        const Redoubt__Version *version = secret->versions[i];
+        Redoubt__Sealed *sealed = NULL;
+        if (!version->has_kind) {
+            continue;
+        }
+        assert_int_equal(view_value(machine_view(m), ACCOUNT, secret->name, version->id, &sealed),
+                         OK);
+        assert_non_null(sealed);
+        assert_string_equal(version->key_id, sealed->key_id);
+        assert_int_equal(version->n_other_key_ids, sealed->n_others);
+        for (size_t k = 0; k < sealed->n_others; k++) {
+            assert_string_equal(version->other_key_ids[k], sealed->others[k]->key_id);
+        }
+        redoubt__sealed__free_unpacked(sealed, NULL);
     }
 }
 
@@ -184,6 +208,9 @@ static void check_invariants(const struct world3 *w) {
             assert_int_equal(view_links(machine_view(&w->m[at]), ACCOUNT, secret_names[i], &links),
                              OK);
             assert_true(secret != NULL || links.n == 0);
+            if (secret != NULL) {
+                expect_keys(&w->m[at], secret);
+            }
             if (secret != NULL && secret->replica_of != NULL) {
                 assert_int_equal(links.n, 0);
                 assert_true(
@@ -329,6 +356,59 @@ static void step_arrive(struct world3 *w) {
 
 /* ---- What users do; refusals are fine ---- */
 
+/* A version of the secret in `id`, and where its label "x" is in `at`; false without versions. */
+static bool pick_version(struct world3 *w, const struct machine *m, const char *name, char id[24],
+                         char at[24]) {
+    Redoubt__Secret *secret = machine_secret(m, name);
+    bool has = secret != NULL && secret->n_versions > 0;
+
+    at[0] = '\0';
+    if (has) {
+        size_t n = secret->n_versions;
+        (void)snprintf(id, 24, "%s", secret->versions[below(w, (int)n)]->id);
+        for (size_t i = 0; i < n; i++) {
+            for (size_t k = 0; k < secret->versions[i]->n_stages; k++) {
+                if (strcmp(secret->versions[i]->stages[k], "x") == 0) {
+                    (void)snprintf(at, 24, "%s", secret->versions[i]->id);
+                }
+            }
+        }
+    }
+    redoubt__secret__free_unpacked(secret, NULL);
+    return has;
+}
+
+/* Description, a value, a key with one version sealed anew, or a label: on whatever is there. */
+static Redoubt__Result *update_something(struct world3 *w, struct machine *m, const char *name,
+                                         const char *token) {
+    struct call call = {.name = name};
+    char key_id[16];
+    char id[24];
+    char at[24];
+    bool has_versions = pick_version(w, m, name, id, at);
+
+    switch (below(w, 4)) {
+    case 0:
+        call.description = token;
+        return do_update(m, &call);
+    case 1:
+        call.token = call.text = token;
+        return do_update(m, &call);
+    case 2:
+        (void)snprintf(key_id, sizeof(key_id), "key-%d", below(w, 8));
+        call.key = below(w, 2) == 0 ? "" : "alias/own";
+        call.reseal = has_versions ? id : NULL;
+        call.reseal_text = id; /* every value here is its version's id */
+        call.reseal_key = key_id;
+        return do_update(m, &call);
+    default:
+        call.stage = "x";
+        call.from = at[0] != '\0' ? at : NULL;
+        call.to = has_versions ? id : NULL;
+        return do_stage(m, &call);
+    }
+}
+
 static void step_command(struct world3 *w) {
     struct machine *m = &w->m[below(w, REGIONS)];
     char token[24];
@@ -336,7 +416,7 @@ static void step_command(struct world3 *w) {
     struct call call = {.name = secret_names[below(w, NAMES)]};
     Redoubt__Secret *secret;
     Redoubt__Result *result = NULL;
-    int kind = below(w, 20);
+    int kind = below(w, 25);
 
     m->now_ms += 1 + below(w, 1000);
     (void)snprintf(token, sizeof(token), "t%llu", (unsigned long long)++w->counter);
@@ -367,6 +447,8 @@ static void step_command(struct world3 *w) {
         result = do_delete(m, &call);
     } else if (kind < 17) {
         result = do_touch(m, &call, 19000 + below(w, 100));
+    } else if (kind < 22) {
+        result = update_something(w, m, call.name, token);
     } else {
         secret = machine_secret(m, call.name);
         result = do_promote(m, &call);

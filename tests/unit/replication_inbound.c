@@ -30,8 +30,8 @@ struct sample {
     Redoubt__Tag tags[2];
     Redoubt__Tag *tag_ptrs[2];
     char *stages[2][2];
-    char text[512]; /* for whatever a test needs */
-    char *many[32];
+    char text[1024]; /* for whatever a test needs */
+    char *many[LIMIT_STAGES_MOST];
 };
 
 /* protobuf-c has no const members. */
@@ -302,12 +302,12 @@ static void empty_label(struct sample *s) {
     s->stages[0][0] = text("");
 }
 static void too_many_labels(struct sample *s) {
-    for (size_t i = 0; i < LIMIT_STAGES_PER_SECRET; i++) {
+    for (size_t i = 0; i < LIMIT_STAGES_MOST; i++) {
         (void)snprintf(s->text + 8 * i, 8, "l%zu", i);
         s->many[i] = s->text + 8 * i;
     }
     s->versions[0].stages = s->many;
-    s->versions[0].n_stages = LIMIT_STAGES_PER_SECRET;
+    s->versions[0].n_stages = LIMIT_STAGES_MOST;
 }
 static void unknown_kind_of_version(struct sample *s) {
     s->versions[0].kind = s->values[0].kind = (Redoubt__ValueKind)9;
@@ -328,7 +328,7 @@ static void value_without_content(struct sample *s) {
     s->values[0].has_plaintext = false;
 }
 static void value_too_long(struct sample *s) {
-    static uint8_t zeros[LIMIT_VALUE + 1];
+    static uint8_t zeros[LIMIT_VALUE_MOST + 1];
     memset(zeros, 'z', sizeof(zeros));
     s->values[0].plaintext.data = zeros;
     s->values[0].plaintext.len = sizeof(zeros);
@@ -344,6 +344,11 @@ static void description_too_long(struct sample *s) {
     static char description[LIMIT_DESCRIPTION + 2];
     memset(description, 'd', LIMIT_DESCRIPTION + 1);
     s->secret.description = description;
+}
+static void type_too_long(struct sample *s) {
+    static char type[LIMIT_TYPE + 2];
+    memset(type, 't', LIMIT_TYPE + 1);
+    s->secret.type = type;
 }
 static void tag_twice(struct sample *s) {
     s->tags[0].key = text("stage");
@@ -403,6 +408,7 @@ static const struct {
     ROW(value_not_utf8),
     ROW(description_not_utf8),
     ROW(description_too_long),
+    ROW(type_too_long),
     ROW(tag_twice),
     ROW(tag_without_key),
     ROW(time_out_of_range),
@@ -440,6 +446,7 @@ static void test_what_is_ours_is_not_theirs_to_say(void **state) {
     Redoubt__WireItem *items[] = {&sample.item};
     Redoubt__Origin origin = REDOUBT__ORIGIN__INIT;
     Redoubt__Secret *secret;
+    char *former[] = {text("their-former-key"), text("their-first-key")};
     int verdict;
 
     sample_init(&sample, "app/db");
@@ -453,7 +460,12 @@ static void test_what_is_ours_is_not_theirs_to_say(void **state) {
     sample.secret.created_seq = 1;
     sample.secret.has_last_accessed_day = true;
     sample.secret.last_accessed_day = 12345;
+    sample.secret.has_own_kms_key = true;
+    sample.secret.own_kms_key = true;
+    sample.secret.link_kms_key_id = text("alias/other");
     sample.versions[0].key_id = text("their-key");
+    sample.versions[0].other_key_ids = former;
+    sample.versions[0].n_other_key_ids = ARRAY_LEN(former);
     sample.versions[0].has_digest = true;
     sample.versions[0].digest.data = (uint8_t *)text("digest");
     sample.versions[0].digest.len = 6;
@@ -468,7 +480,10 @@ static void test_what_is_ours_is_not_theirs_to_say(void **state) {
     assert_null(secret->kms_key_id);
     assert_true(secret->created_seq > 1);
     assert_false(secret->has_last_accessed_day);
+    assert_false(secret->own_kms_key);
+    assert_null(secret->link_kms_key_id);
     assert_string_not_equal(secret->versions[0]->key_id, "their-key");
+    assert_int_equal(secret->versions[0]->n_other_key_ids, 0);
     assert_int_equal(secret->versions[0]->digest.len, 32);
     assert_false(secret->versions[0]->has_last_accessed_day);
     redoubt__secret__free_unpacked(secret, NULL);
