@@ -63,6 +63,7 @@ typedef enum errc op_reply_fn(struct op_context *context, const void *in,
 struct op {
     const char *name;
     const char *iam_action;
+    const char *iam_also; /* another action that the caller needs besides; NULL: none */
     const char *summary;
     enum op_class class;
     enum op_resource resource;

@@ -156,6 +156,7 @@ static json_t *operation_new(const struct op *op) {
 
     if (put(object, "name", json_string(op->name)) &&
         put(object, "action", json_string(op->iam_action)) &&
+        (op->iam_also == NULL || put(object, "action_besides", json_string(op->iam_also))) &&
         put(object, "class", json_string(op->class == OP_READ ? "read" : "write")) &&
         put(object, "resource", json_string(resource_name(op->resource))) &&
         put(object, "summary", json_string(op->summary)) &&

@@ -27,8 +27,10 @@ MUSTCHECK enum errc op_no_memory(struct op_context *context);
 
 /* --- Which secret ------------------------------------------------------------------------- */
 
-/* Read a SecretId. ERR_RESOURCE_NOT_FOUND for an ARN of another partition, account or region, and
- * for a name that is too long for any secret: what it names is not here. */
+/* Read a SecretId, for a command that finds the secret itself (or finds none). While preparing: a
+ * record that cannot be read ends the request here, because in `apply` it would end the process,
+ * and again at every replay. ERR_RESOURCE_NOT_FOUND for an ARN of another partition, account or
+ * region, and for a name that is too long for any secret: what it names is not here. */
 MUSTCHECK enum errc op_secret_id(struct op_context *context, const char *text,
                                  struct secret_id *ret);
 /* The same, for an ARN of any region: a replica has its primary's name and suffix (C-28). */
@@ -76,7 +78,10 @@ MUSTCHECK enum errc op_seal(struct op_context *context, const Redoubt__SecretRef
 
 /* --- Into commands ------------------------------------------------------------------------ */
 
-/* Tags of a request. ERR_INVALID_PARAMETER: too many, no key, a key twice, a reserved key. */
+/* ERR_INVALID_PARAMETER: a key that is reserved for systems. */
+MUSTCHECK enum errc op_check_tag_key(struct op_context *context, const char *key);
+/* Tags of a request. ERR_INVALID_PARAMETER: too many, no key, a key twice, a reserved key, other
+ * characters than tags may have. */
 MUSTCHECK enum errc op_tags_in(struct op_context *context, const struct shape_list *tags,
                                Redoubt__Tag ***ret, size_t *ret_n);
 /* Replica regions of a request. ERR_INVALID_PARAMETER: the own region, an unknown one, one twice,
@@ -104,6 +109,9 @@ struct stage_map op_stages_out(struct op_context *context, const Redoubt__Secret
 struct shape_list op_links_out(struct op_context *context, const struct view_links *links,
                                uint64_t revision);
 struct shape_list op_link_results_out(struct op_context *context, const Redoubt__Result *result);
+/* op_reply_fn of operations whose reply is `struct op_secret_out`. */
+enum errc op_secret_reply(struct op_context *context, const void *in, const Redoubt__Result *result,
+                          void *out);
 /* op_reply_fn of the operations whose reply is `struct op_replication_out`. */
 enum errc op_replication_reply(struct op_context *context, const void *in,
                                const Redoubt__Result *result, void *out);

@@ -90,6 +90,7 @@ enum step_result request_next(struct request *request, enum step step);
 
 enum step_result step_route(struct request *request);
 enum step_result step_authenticate(struct request *request);
+enum step_result step_throttle(struct request *request);
 enum step_result step_decode(struct request *request);
 enum step_result step_authorize(struct request *request);
 enum step_result step_barrier(struct request *request);

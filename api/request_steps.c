@@ -110,6 +110,25 @@ enum step_result step_authenticate(struct request *request) {
         return request_fail(request, code);
     }
     request->is_query_form = claim.query_form;
+    return request_next(request, AT_THROTTLE);
+}
+
+/* --- THROTTLE --- */
+
+/* Behind authentication, because the caller's account is charged and nobody else may spend its
+ * requests; before validation, because a request that is refused is a request too. */
+enum step_result step_throttle(struct request *request) {
+    const struct service *service = request->service;
+    enum throttle_group group;
+
+    if (service->throttle == NULL) {
+        return request_next(request, AT_DECODE);
+    }
+    group = throttle_group_of(request->op_name);
+    if (group != THROTTLE_NONE && !throttle_admits(service->throttle, request->identity->account,
+                                                   group, world_mono_ms(service->world))) {
+        return request_fail(request, ERR_THROTTLING);
+    }
     return request_next(request, AT_DECODE);
 }
 
@@ -129,6 +148,10 @@ static enum errc decode_consistency(struct request *request) {
     return OK;
 }
 
+static const struct quotas *quotas_in_force(const struct request *request) {
+    return request->service->quotas != NULL ? request->service->quotas : &quotas_default;
+}
+
 static enum errc decode_body(struct request *request) {
     const struct http_request *http = request->http;
     const struct shape *shape = request->op->in;
@@ -138,8 +161,8 @@ static enum errc decode_body(struct request *request) {
     enum errc code;
 
     if (http->body.len > 0 || !request->is_query_form) {
-        return shape_decode(shape, http->body.data, http->body.len, &request->arena, request->in,
-                            &request->err);
+        return shape_decode(shape, http->body.data, http->body.len, quotas_in_force(request),
+                            &request->arena, request->in, &request->err);
     }
     query_of(http, &query, &query_len);
     buf_init(&json, LIMIT_HTTP_BODY);
@@ -148,8 +171,8 @@ static enum errc decode_body(struct request *request) {
         code = ERR_NO_MEMORY;
     }
     if (code == OK) {
-        code =
-            shape_decode(shape, json.data, json.len, &request->arena, request->in, &request->err);
+        code = shape_decode(shape, json.data, json.len, quotas_in_force(request), &request->arena,
+                            request->in, &request->err);
     }
     buf_fini(&json);
     return code;
@@ -184,7 +207,7 @@ enum step_result step_decode(struct request *request) {
 
 enum step_result step_authorize(struct request *request) {
     const struct op *op = request->op;
-    const struct authorization question = {
+    struct authorization question = {
         .identity = request->identity,
         .action = op->iam_action,
         .kind = op->resource,
@@ -193,6 +216,10 @@ enum step_result step_authorize(struct request *request) {
                         : shape_text(op->in, request->in, F_SECRET_ID | F_NAME)};
     enum errc code = authorize(&question, &request->err);
 
+    if (code == OK && op->iam_also != NULL) {
+        question.action = op->iam_also;
+        code = authorize(&question, &request->err);
+    }
     if (code != OK) {
         return request_fail(request, code);
     }
@@ -230,7 +257,7 @@ static void context_fill(struct request *request, const struct view *view) {
         .n_peers = service->n_peers,
         .view = view,
         .keyring = service->keyring,
-        .quotas = service->quotas != NULL ? service->quotas : &quotas_default,
+        .quotas = quotas_in_force(request),
         .functions = service->functions,
         .now_ms = request->now_ms,
         .err = &request->err,

@@ -103,6 +103,16 @@ static void drop_origin(struct work *work, Redoubt__Origin **origin) {
     }
 }
 
+static void clean_rotation(struct work *work, Redoubt__Rotation *rotation) {
+    if (rotation == NULL) {
+        return;
+    }
+    drop_unknown(work, &rotation->base);
+    for (size_t i = 0; i < rotation->n_external_metadata; i++) {
+        drop_unknown(work, &rotation->external_metadata[i]->base);
+    }
+}
+
 static void clean_secret(struct work *work, Redoubt__Secret *secret) {
     drop_unknown(work, &secret->base);
     drop_text(work, &secret->kms_key_id);
@@ -115,6 +125,7 @@ static void clean_secret(struct work *work, Redoubt__Secret *secret) {
     for (size_t i = 0; i < secret->n_tags; i++) {
         drop_unknown(work, &secret->tags[i]->base);
     }
+    clean_rotation(work, secret->rotation);
     for (size_t i = 0; i < secret->n_versions; i++) {
         Redoubt__Version *version = secret->versions[i];
         drop_unknown(work, &version->base);

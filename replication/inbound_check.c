@@ -72,6 +72,27 @@ static bool time_is_absent_or_fits(protobuf_c_boolean has, int64_t time_ms) {
     return !has || (time_ms >= 0 && time_ms <= time_ms_max);
 }
 
+/* It is only shown here; the state machine knows the bounds of the numbers. */
+static bool rotation_is_valid(const Redoubt__Rotation *rotation) {
+    if (rotation == NULL) {
+        return true;
+    }
+    if (!text_is_absent_or_fits(rotation->function_arn, LIMIT_FUNCTION_ARN) ||
+        !text_is_absent_or_fits(rotation->external_role_arn, LIMIT_ROLE_ARN) ||
+        !text_is_absent_or_fits(rotation->schedule_expression, LIMIT_SCHEDULE) ||
+        !text_is_absent_or_fits(rotation->duration, LIMIT_SCHEDULE) ||
+        rotation->n_external_metadata > LIMIT_EXTERNAL_ITEMS) {
+        return false;
+    }
+    for (size_t i = 0; i < rotation->n_external_metadata; i++) {
+        if (!text_fits(rotation->external_metadata[i]->key, 1, LIMIT_EXTERNAL_KEY) ||
+            !text_fits(rotation->external_metadata[i]->value, 0, LIMIT_EXTERNAL_VALUE)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool all_in(const char *text, size_t len, const char *allowed) {
     return text != NULL && strlen(text) == len && strspn(text, allowed) == len;
 }
@@ -196,11 +217,12 @@ static bool upsert_is_valid(const Redoubt__WireItem *item) {
            strcmp(secret->suffix, item->suffix) == 0 &&
            text_is_absent_or_fits(secret->description, LIMIT_DESCRIPTION) &&
            text_is_absent_or_fits(secret->type, LIMIT_TYPE) &&
+           (secret->policy == NULL || text_fits(secret->policy, 1, LIMIT_POLICY_MOST)) &&
            time_is_absent_or_fits(secret->has_created_ms, secret->created_ms) &&
            time_is_absent_or_fits(secret->has_changed_ms, secret->changed_ms) &&
            time_is_absent_or_fits(secret->has_deletion_ms, secret->deletion_ms) &&
-           tags_are_valid(secret) && versions_are_valid(secret, item->revision) &&
-           values_are_valid(item);
+           rotation_is_valid(secret->rotation) && tags_are_valid(secret) &&
+           versions_are_valid(secret, item->revision) && values_are_valid(item);
 }
 
 bool inbound_item_is_valid(const Redoubt__WireItem *item) {

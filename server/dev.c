@@ -12,6 +12,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,6 +145,21 @@ static enum errc make_region_keys(const struct dev *dev, const struct dev_region
     return code;
 }
 
+static int64_t rate_of(int64_t rate, unsigned percent) {
+    int64_t part = rate * percent / 100;
+
+    return part < 1 ? 1 : part > LIMIT_THROTTLE_RATE ? LIMIT_THROTTLE_RATE : part;
+}
+
+static void print_throttle(FILE *out, unsigned percent) {
+    (void)fprintf(out, "[throttle]\nenabled = true\n");
+#define X(group, rate, ...)                                                                        \
+    (void)fprintf(out, "%s = %" PRId64 "\n", #group, rate_of((rate), percent));
+#include "api/throttle.def"
+#undef X
+    (void)fprintf(out, "\n");
+}
+
 /* Paths are relative to the file, so that the data folder can be moved. */
 static void print_config(FILE *out, const struct dev *dev, const struct dev_region *region) {
     (void)fprintf(out,
@@ -159,6 +175,9 @@ static void print_config(FILE *out, const struct dev *dev, const struct dev_regi
                   dev->options->bind, region->port + DEV_PEER_OFFSET);
     if (dev->options->lambda_endpoint != NULL) {
         (void)fprintf(out, "[rotation]\nlambda_endpoint = %s\n\n", dev->options->lambda_endpoint);
+    }
+    if (dev->options->throttle_percent > 0) {
+        print_throttle(out, dev->options->throttle_percent);
     }
     (void)fprintf(out, "[peers]\n");
     for (size_t i = 0; i < dev->n_regions; i++) {

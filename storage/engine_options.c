@@ -46,6 +46,12 @@ static void set_table(rocksdb_options_t *options, rocksdb_cache_t *cache, bool h
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);
+    /* In pieces of a block each: the whole filter of a large table is larger than a shard of the
+       cache, which would read it from the file again for every key. */
+    rocksdb_block_based_options_set_index_type(
+        table, rocksdb_block_based_table_index_type_two_level_index_search);
+    rocksdb_block_based_options_set_partition_filters(table, has_filter);
+    rocksdb_block_based_options_set_pin_top_level_index_and_filter(table, 1);
     if (has_filter) {
         rocksdb_block_based_options_set_filter_policy(
             table, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));

@@ -217,8 +217,7 @@ static Redoubt__Verdict judge_standalone(const struct inbound *in, const Redoubt
     if (values_are_missing(item, NULL)) {
         return REDOUBT__VERDICT__VERDICT_NEED_VALUES;
     }
-    grave_raise_promoted(in->txn, item->account, local, in->now_ms);
-    txn_delete_secret(in->txn, item->account, local);
+    secret_bury(in->txn, item->account, local, in->now_ms);
     return apply_upsert(in, item, NULL, place);
 }
 

@@ -8,6 +8,7 @@
 #include "cluster/commands/state.h"
 #include "cluster/commands/valid.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 /* The first version's id is the call's token; a call without a value has the token alone. */
@@ -92,6 +93,22 @@ static Redoubt__Secret *secret_new(const struct apply_context *context,
     return secret;
 }
 
+/* Replicas that arrive count too, but nothing refuses them: only here there is somebody to tell. */
+static bool quota_refuses(struct txn *txn, const Redoubt__SecretCreate *create,
+                          Redoubt__Result *result) {
+    struct quotas quotas;
+
+    quotas_read(create->quotas, &quotas);
+    if (state_secret_count(txn, create->ref->account) < (uint64_t)quotas.secrets) {
+        return false;
+    }
+    refuse(result, ERR_LIMIT_EXCEEDED,
+           "The request failed because it would exceed the quota of %" PRId64
+           " secrets for this account in this Region.",
+           quotas.secrets);
+    return true;
+}
+
 void secret_create_apply(struct txn *txn, const struct apply_context *context,
                          const ProtobufCMessage *command, Redoubt__Result *result) {
     const Redoubt__SecretCreate *create = (const Redoubt__SecretCreate *)command;
@@ -109,6 +126,9 @@ void secret_create_apply(struct txn *txn, const struct apply_context *context,
     secret = state_secret(txn, account, create->ref->name);
     if (secret != NULL) {
         answer_existing(txn, context, create, secret, result);
+        return;
+    }
+    if (quota_refuses(txn, create, result)) {
         return;
     }
     secret = secret_new(context, create);

@@ -142,6 +142,15 @@ bool secret_has_value(const Redoubt__Secret *secret) {
     return false;
 }
 
+bool version_carries(const Redoubt__Version *version, const char *label) {
+    for (size_t i = 0; i < version->n_stages; i++) {
+        if (strcmp(version->stages[i], label) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool version_is_prunable(const Redoubt__Version *version, int64_t now_ms) {
     return version->n_stages == 0 && now_ms - version->created_ms >= VERSION_KEPT_MS;
 }
@@ -161,9 +170,19 @@ bool versions_are_prunable(const Redoubt__Secret *secret, int64_t now_ms, size_t
     return count_prunable(secret, now_ms, kept) > 0;
 }
 
+size_t versions_prunable(const Redoubt__Secret *secret, int64_t now_ms, size_t kept) {
+    size_t excess = secret->n_versions > kept ? secret->n_versions - kept : 0;
+    size_t prunable = 0;
+
+    for (size_t i = 0; i < secret->n_versions && prunable < excess; i++) {
+        prunable += version_is_prunable(secret->versions[i], now_ms) ? 1 : 0;
+    }
+    return prunable;
+}
+
 bool versions_prune(struct txn *txn, const char *account, Redoubt__Secret *secret, int64_t now_ms,
                     size_t kept) {
-    size_t prunable = count_prunable(secret, now_ms, kept);
+    size_t prunable = versions_prunable(secret, now_ms, kept);
     size_t n = 0;
 
     if (secret->n_versions - prunable > LIMIT_VERSIONS) {

@@ -42,6 +42,9 @@ void version_set_keys(Redoubt__Version *version, const Redoubt__Sealed *sealed);
 void version_set_value(Redoubt__Version *version, const Redoubt__NewValue *value,
                        uint64_t revision);
 bool secret_has_value(const Redoubt__Secret *secret);
+/* How many versions versions_prune would drop at this time. */
+size_t versions_prunable(const Redoubt__Secret *secret, int64_t now_ms, size_t kept);
+bool version_carries(const Redoubt__Version *version, const char *label);
 /* Drop versions without labels that are older than a day, oldest first, while there are more than
  * `kept`; their values go from the state. False (nothing done) when more than LIMIT_VERSIONS would
  * remain. */

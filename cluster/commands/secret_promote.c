@@ -2,6 +2,7 @@
  * primary is told. Works while the primary is dead. AWS_BEHAVIOUR 4.6, DESIGN 7. */
 #include "cluster/commands/apply.h"
 #include "cluster/commands/refuse.h"
+#include "cluster/commands/rotation.h"
 #include "cluster/commands/secret_ops.h"
 #include "cluster/commands/state.h"
 #include "cluster/commands/valid.h"
@@ -32,6 +33,7 @@ void secret_promote_apply(struct txn *txn, const struct apply_context *context,
     secret->replica_of = NULL;
     secret->has_own_kms_key = false; /* there is no other's to obey any more */
     text_set(&secret->link_kms_key_id, NULL);
+    rotation_leave_primary(secret);
     secret->has_changed_ms = true;
     secret->changed_ms = promote->now_ms;
     txn_put_secret(txn, promote->ref->account, secret);

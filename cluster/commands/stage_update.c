@@ -2,6 +2,7 @@
 #include "cluster/commands/apply.h"
 #include "cluster/commands/links.h"
 #include "cluster/commands/refuse.h"
+#include "cluster/commands/rotation.h"
 #include "cluster/commands/secret_ops.h"
 #include "cluster/commands/state.h"
 #include "cluster/commands/valid.h"
@@ -75,6 +76,9 @@ void stage_update_apply(struct txn *txn, const struct apply_context *context,
     result_set_secret(result, secret);
     if (at == NULL || update->move_to == NULL || strcmp(at, update->move_to) != 0) {
         labels_store(secret, &stages);
+        if (update->move_to != NULL && strcmp(update->stage, STAGE_CURRENT) == 0) {
+            rotation_note_current(secret, update->move_to, update->now_ms);
+        }
         secret_put_changed(txn, update->ref->account, secret, update->now_ms);
     }
 }

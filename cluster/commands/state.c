@@ -84,6 +84,13 @@ Redoubt__Region *state_region(struct txn *txn) {
     return region;
 }
 
+uint64_t state_secret_count(struct txn *txn, const char *account) {
+    uint64_t count = 0;
+
+    must_read(view_secret_count(txn_view(txn), account, &count), "number of secrets", account, "");
+    return count;
+}
+
 struct view_links state_links(struct txn *txn, const char *account, const char *name) {
     struct view_links links = {0};
 

@@ -26,6 +26,8 @@ Redoubt__Grave *state_grave(struct txn *txn, const char *account, const char *na
 Redoubt__Key *state_key(struct txn *txn, const char *account, const char *key_id);
 char *state_alias(struct txn *txn, const char *account, const char *alias);
 Redoubt__Region *state_region(struct txn *txn);
+/* Secrets of the account, replicas and scheduled ones included. */
+uint64_t state_secret_count(struct txn *txn, const char *account);
 /* Owned by the caller: view_links_free. */
 struct view_links state_links(struct txn *txn, const char *account, const char *name);
 

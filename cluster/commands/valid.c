@@ -93,12 +93,41 @@ bool tags_are_valid(Redoubt__Tag *const *tags, size_t n) {
     return true;
 }
 
+bool tag_keys_are_valid(char *const *keys, size_t n) {
+    if (n > LIMIT_LIST_ELEMENTS) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!text_is_within(keys[i], 1, UTF8_MAX * LIMIT_TAG_KEY)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool policy_is_valid(const char *policy) {
+    return policy == NULL || text_is_within(policy, 1, UTF8_MAX * LIMIT_POLICY_MOST);
+}
+
 bool labels_are_valid(char *const *labels, size_t n) {
     if (n > LIMIT_STAGES_MOST) {
         return false;
     }
     for (size_t i = 0; i < n; i++) {
         if (!text_is_within(labels[i], 1, UTF8_MAX * LIMIT_STAGE)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool external_metadata_is_valid(Redoubt__Tag *const *items, size_t n) {
+    if (n > LIMIT_EXTERNAL_ITEMS) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!text_is_within(items[i]->key, 1, UTF8_MAX * LIMIT_EXTERNAL_KEY) ||
+            !text_is_within(items[i]->value, 0, UTF8_MAX * LIMIT_EXTERNAL_VALUE)) {
             return false;
         }
     }
@@ -134,6 +163,27 @@ static bool shipped_version_is_valid(const Redoubt__Version *version) {
            (!version->has_kind || (kind_is_valid(version->has_kind, version->kind) &&
                                    version->has_revision && version->revision > 0)) &&
            text_is_at_most(version->key_id, LIMIT_KMS_KEY_ID) && version->digest.len <= DIGEST_MAX;
+}
+
+static bool time_is_absent_or_valid(protobuf_c_boolean has, int64_t ms) {
+    return !has || time_is_valid(has, ms);
+}
+
+/* Only to be shown: what it says of schedule and function is not followed here. */
+static bool shipped_rotation_is_valid(const Redoubt__Rotation *rotation) {
+    return rotation == NULL ||
+           (text_is_at_most(rotation->function_arn, LIMIT_FUNCTION_ARN) &&
+            text_is_at_most(rotation->external_role_arn, LIMIT_ROLE_ARN) &&
+            external_metadata_is_valid(rotation->external_metadata,
+                                       rotation->n_external_metadata) &&
+            text_is_at_most(rotation->schedule_expression, LIMIT_SCHEDULE) &&
+            text_is_at_most(rotation->duration, LIMIT_SCHEDULE) &&
+            (!rotation->has_automatically_after_days ||
+             (rotation->automatically_after_days >= 1 &&
+              rotation->automatically_after_days <= LIMIT_ROTATION_DAYS)) &&
+            time_is_absent_or_valid(rotation->has_last_rotated_ms, rotation->last_rotated_ms) &&
+            time_is_absent_or_valid(rotation->has_next_rotation_ms, rotation->next_rotation_ms) &&
+            time_is_absent_or_valid(rotation->has_counts_from_ms, rotation->counts_from_ms));
 }
 
 /* Every id once. */
@@ -176,9 +226,10 @@ bool shipped_secret_is_valid(const Redoubt__Secret *secret) {
         !text_is_at_most(secret->description, UTF8_MAX * LIMIT_DESCRIPTION) ||
         !text_is_at_most(secret->type, UTF8_MAX * LIMIT_TYPE) ||
         !text_is_at_most(secret->kms_key_id, LIMIT_KMS_KEY_ID) ||
-        !tags_are_valid(secret->tags, secret->n_tags) ||
+        !tags_are_valid(secret->tags, secret->n_tags) || !policy_is_valid(secret->policy) ||
         !time_is_valid(secret->has_created_ms, secret->created_ms) ||
-        !time_is_valid(secret->has_changed_ms, secret->changed_ms)) {
+        !time_is_valid(secret->has_changed_ms, secret->changed_ms) ||
+        !shipped_rotation_is_valid(secret->rotation)) {
         return false;
     }
     for (size_t i = 0; i < secret->n_versions; i++) {

@@ -1,6 +1,7 @@
 #include "cluster/commands/version_put.h"
 
 #include "cluster/commands/refuse.h"
+#include "cluster/commands/rotation.h"
 #include "cluster/commands/secret_ops.h"
 #include "cluster/commands/state.h"
 #include "cluster/commands/valid.h"
@@ -43,6 +44,7 @@ bool version_put(struct txn *txn, const struct version_put *put, Redoubt__Secret
         return false;
     }
     labels_store(secret, &stages);
+    rotation_note_current(secret, version->id, put->now_ms);
     if (!versions_prune(txn, put->account, secret, put->now_ms, (size_t)quotas.versions_kept)) {
         refuse(result, ERR_LIMIT_EXCEEDED,
                "You can't create more than %d versions of a secret within 24 hours.",

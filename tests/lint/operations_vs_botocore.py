@@ -33,11 +33,12 @@ NEWER_MEMBERS = {
     ("PutSecretValue", "input", "RotationToken"),  # 2024
     ("CreateSecret", "input", "Type"),  # 2025
     ("UpdateSecret", "input", "Type"),  # 2025
+    ("RotateSecret", "input", "ExternalSecretRotationMetadata"),  # 2025
+    ("RotateSecret", "input", "ExternalSecretRotationRoleArn"),  # 2025
 } | {
-    (operation, "output", prefix + member)
+    (operation, "output", prefix + member)  # 2023; 2025
     for operation, prefix in (("DescribeSecret", ""), ("ListSecrets", "SecretList."))
-    for member in ("NextRotationDate",  # 2023
-                   "Type", "ExternalSecretRotationMetadata", "ExternalSecretRotationRoleArn")  # November 2025
+    for member in ("NextRotationDate", "Type", "ExternalSecretRotationMetadata", "ExternalSecretRotationRoleArn")
 }
 
 # Members of a model, this one or a newer one, that this release does not have. (operation, side, member)
@@ -52,6 +53,7 @@ NEWER_ERRORS = {
 NEWER_RULES = {
     ("SecretString", "min"): (None, 1),  # an empty value is refused today
     ("SecretBinary", "min"): (None, 1),
+    ("RotationRules.Duration", "pattern"): ("[0-9h]+", "[0-9]+h"),
     ("Filters.Values[]", "pattern"): (
         r"^\!?[a-zA-Z0-9 :_@\/\+\=\.\-]*$",
         r"^\!?[a-zA-Z0-9 :_@\/\+\=\.\-\!]*$",  # '!' inside, too
@@ -69,8 +71,8 @@ KINDS = {
     "integer": ("integer", "long"),
     "timestamp": "timestamp",
     "strings": "list",
-    "structures": "list",
     "structure": "structure",
+    "structures": "list",
     "stages": "map",
 }
 

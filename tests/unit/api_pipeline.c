@@ -228,6 +228,46 @@ static void test_not_implemented(void **state) {
         "the service that this release of Redoubt does not implement yet.\"}");
 }
 
+/* 6: a modelled rate; behind authentication, before validation; charged by account and group. */
+static void test_throttling(void **state) {
+    static const char throttled[] =
+        "{\"__type\":\"ThrottlingException\",\"message\":\"Rate exceeded\"}";
+    struct throttle_rates rates = throttle_rates_default;
+    struct throttle *throttle;
+
+    rates.get_value = 2;
+    rates.write = 1;
+    throttle = throttle_new(&rates);
+    service.throttle = throttle;
+    handle("GetSecretValue", "us-east-1", "", "{}"); /* a refused request is a request */
+    assert_string_equal(strstr(exchange.body, "ValidationException\"") != NULL ? "yes" : "no",
+                        "yes");
+    (void)setup(state);
+    service.throttle = throttle;
+    ask("GetSecretValue");
+    assert_int_equal(exchange.status, 200);
+    (void)setup(state);
+    service.throttle = throttle;
+    handle("GetSecretValue", "us-east-1", "", "{}");
+    answered(400, "ThrottlingException", throttled);
+    /* Who he is comes first. */
+    (void)setup(state);
+    service.throttle = throttle;
+    handle_text(
+        "POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target: secretsmanager.GetSecretValue\r\n\r\n");
+    assert_non_null(strstr(exchange.body, "MissingAuthenticationTokenException"));
+    /* Another group has a bucket of its own. */
+    (void)setup(state);
+    service.throttle = throttle;
+    handle("PutSecretValue", "us-east-1", "", "{}");
+    assert_non_null(strstr(exchange.body, "ValidationException"));
+    (void)setup(state);
+    service.throttle = throttle;
+    handle("PutSecretValue", "us-east-1", "", "{}");
+    answered(400, "ThrottlingException", throttled);
+    throttle_free(throttle);
+}
+
 static void test_validation_and_accounts(void **state) {
     handle("GetSecretValue", "us-east-1", "", "");
     answered(400, "ValidationException",
@@ -609,6 +649,7 @@ int main(void) {
         TEST(test_health),
         TEST(test_no_authentication),
         TEST(test_not_implemented),
+        TEST(test_throttling),
         TEST(test_validation_and_accounts),
         TEST(test_presigned_query),
         TEST(test_read),

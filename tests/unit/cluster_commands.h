@@ -477,6 +477,35 @@ static inline Redoubt__Result *do_touch(struct machine *m, const struct call *ca
     return kit_apply_owned(m, COMMAND_SECRET_TOUCH, &touch->base);
 }
 
+static inline Redoubt__Result *do_purge(struct machine *m, const struct call *call) {
+    Redoubt__SecretPurge *purge = malloc(sizeof(*purge));
+
+    redoubt__secret_purge__init(purge);
+    purge->ref = kit_ref(call);
+    purge->has_deletion_ms = true;
+    purge->deletion_ms = call->deletion_ms;
+    purge->has_now_ms = true;
+    purge->now_ms = m->now_ms;
+    return kit_apply_owned(m, COMMAND_SECRET_PURGE, &purge->base);
+}
+
+/* `kept` 0: the default quota. */
+static inline Redoubt__Result *do_prune(struct machine *m, const struct call *call, unsigned kept) {
+    Redoubt__VersionsPrune *prune = malloc(sizeof(*prune));
+
+    redoubt__versions_prune__init(prune);
+    prune->ref = kit_ref(call);
+    prune->has_now_ms = true;
+    prune->now_ms = m->now_ms;
+    if (kept > 0) {
+        prune->quotas = malloc(sizeof(*prune->quotas));
+        redoubt__quotas__init(prune->quotas);
+        prune->quotas->has_versions_kept = true;
+        prune->quotas->versions_kept = kept;
+    }
+    return kit_apply_owned(m, COMMAND_VERSIONS_PRUNE, &prune->base);
+}
+
 /* ---- Expectations; each frees the result ---- */
 
 static inline void expect_ok(Redoubt__Result *result) {

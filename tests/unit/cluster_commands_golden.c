@@ -131,6 +131,9 @@ static void test_every_command_means_what_it_meant(void **state) {
     assert_string_equal(result->suffix, "ZyXwVu");
     command_result_free(result);
     expect_ok(apply_golden(&m, "OUTCOME_BATCH"));
+    /* Neither finds what it was meant for: their meaning is in cluster_commands_jobs.c. */
+    expect_ok(apply_golden(&m, "SECRET_PURGE"));
+    expect_ok(apply_golden(&m, "VERSIONS_PRUNE"));
 
     secret = machine_secret(&m, "prod/db");
     assert_int_equal(secret->n_versions, 2);
@@ -146,6 +149,29 @@ static void test_every_command_means_what_it_meant(void **state) {
     assert_string_equal(secret->promoted_from->region, WEST);
     assert_string_equal(secret->kms_key_id, "alias/mine");
     assert_int_equal(secret->revision, 3);
+    redoubt__secret__free_unpacked(secret, NULL);
+    machine_fini(&m);
+}
+
+static void test_tags_and_policy_mean_what_they_meant(void **state) {
+    struct machine m;
+    Redoubt__Secret *secret;
+
+    machine_open(&m);
+    expect_ok(apply_golden(&m, "REGION_INIT"));
+    (void)snprintf(m.region, sizeof(m.region), "%s", EAST);
+    expect_ok(apply_golden(&m, "SECRET_CREATE"));
+    expect_ok(apply_golden(&m, "TAGS_SET"));
+    expect_ok(apply_golden(&m, "TAGS_REMOVE"));
+    expect_ok(apply_golden(&m, "POLICY_SET"));
+    secret = machine_secret(&m, "prod/db");
+    assert_int_equal(secret->revision, 4);
+    assert_int_equal(secret->changed_ms, 1700000004000);
+    assert_int_equal(secret->n_tags, 2);
+    assert_string_equal(secret->tags[0]->key, "team");
+    assert_string_equal(secret->tags[0]->value, "blue");
+    assert_string_equal(secret->tags[1]->key, "empty");
+    assert_non_null(strstr(secret->policy, "\"Principal\":{\"AWS\":\"123456789012\"}"));
     redoubt__secret__free_unpacked(secret, NULL);
     machine_fini(&m);
 }
@@ -200,11 +226,44 @@ static void test_changes_mean_what_they_meant(void **state) {
     machine_fini(&m);
 }
 
+/* On the secret that SECRET_CREATE makes. */
+static void test_rotation_means_what_it_meant(void **state) {
+    struct machine m;
+    Redoubt__Secret *secret;
+
+    machine_open(&m);
+    expect_ok(apply_golden(&m, "REGION_INIT"));
+    (void)snprintf(m.region, sizeof(m.region), "%s", EAST);
+    expect_ok(apply_golden(&m, "KEY_CREATE"));
+    expect_ok(apply_golden(&m, "SECRET_CREATE"));
+    expect_ok(apply_golden(&m, "ROTATION_SET"));
+    secret = machine_secret(&m, "prod/db");
+    assert_int_equal(secret->n_versions, 2);
+    assert_string_equal(secret->versions[1]->id, "11111111-aaaa-bbbb-cccc-000000000003");
+    assert_false(secret->versions[1]->has_kind);
+    assert_int_equal(secret->versions[1]->n_stages, 1);
+    assert_string_equal(secret->versions[1]->stages[0], "AWSPENDING");
+    assert_true(secret->rotation->enabled);
+    assert_string_equal(secret->rotation->schedule_expression, "cron(0 16 1,15 * ? *)");
+    assert_int_equal(secret->rotation->automatically_after_days, 1);
+    assert_int_equal(secret->rotation->next_rotation_ms, 1700071199000); /* 15 November, 17:59:59 */
+    assert_int_equal(secret->rotation->n_external_metadata, 1);
+    redoubt__secret__free_unpacked(secret, NULL);
+    expect_ok(apply_golden(&m, "ROTATION_CANCEL"));
+    secret = machine_secret(&m, "prod/db");
+    assert_false(secret->rotation->enabled);
+    assert_int_equal(secret->changed_ms, 1700000010000);
+    redoubt__secret__free_unpacked(secret, NULL);
+    machine_fini(&m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_command_is_read_and_written_again),
         cmocka_unit_test(test_every_command_means_what_it_meant),
+        cmocka_unit_test(test_tags_and_policy_mean_what_they_meant),
         cmocka_unit_test(test_changes_mean_what_they_meant),
+        cmocka_unit_test(test_rotation_means_what_it_meant),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -144,6 +144,60 @@ static void test_what_stays_at_home(void **state) {
     outgoing_fini(&out);
 }
 
+static void set_tags(const char *key, const char *value) {
+    Redoubt__TagsSet *set = malloc(sizeof(*set));
+
+    redoubt__tags_set__init(set);
+    set->ref = kit_ref(&(struct call){.name = NAME});
+    set->tags = calloc(1, sizeof(*set->tags));
+    set->tags[0] = malloc(sizeof(**set->tags));
+    redoubt__tag__init(set->tags[0]);
+    set->tags[0]->key = strdup(key);
+    set->tags[0]->value = strdup(value);
+    set->n_tags = 1;
+    set->has_now_ms = true;
+    set->now_ms = east.m.now_ms;
+    expect_ok(kit_apply_owned(&east.m, COMMAND_TAGS_SET, &set->base));
+}
+
+static void set_policy(const char *policy) {
+    Redoubt__PolicySet *set = malloc(sizeof(*set));
+
+    redoubt__policy_set__init(set);
+    set->ref = kit_ref(&(struct call){.name = NAME});
+    set->policy = policy == NULL ? NULL : strdup(policy);
+    set->has_now_ms = true;
+    set->now_ms = east.m.now_ms;
+    expect_ok(kit_apply_owned(&east.m, COMMAND_POLICY_SET, &set->base));
+}
+
+/* AWS_BEHAVIOUR 4.1: tags and the resource policy go along, as they are, without any value; and go
+ * away again. */
+static void test_tags_and_policy(void **state) {
+    static const char policy[] = "{ \"Id\": \"caf\xC3\xA9\" }";
+    Redoubt__Secret *replica;
+
+    create_replicated(NAME, "first");
+    (void)region_exchange(&east, &west);
+    set_tags("team", "red");
+    set_policy(policy);
+    assert_int_equal(region_exchange(&east, &west), 1);
+    expect_status(NAME, LINK_IN_SYNC, NULL);
+    replica = machine_secret(&west.m, NAME);
+    assert_int_equal(replica->n_tags, 1);
+    assert_string_equal(replica->tags[0]->key, "team");
+    assert_string_equal(replica->tags[0]->value, "red");
+    assert_true(replica->tags_were_set);
+    assert_string_equal(replica->policy, policy);
+    redoubt__secret__free_unpacked(replica, NULL);
+    expect_opens(&west, NAME, SUFFIX, V1, "first");
+    set_policy(NULL);
+    assert_int_equal(region_exchange(&east, &west), 1);
+    replica = machine_secret(&west.m, NAME);
+    assert_null(replica->policy);
+    redoubt__secret__free_unpacked(replica, NULL);
+}
+
 static void test_lost_values_are_sent_again(void **state) {
     Redoubt__Secret *replica;
 
@@ -507,6 +561,30 @@ static bool skip_odd(void *arg, const struct outbox_key *key) {
     return (key->name[strlen(key->name) - 1] - '0') % 2 == 1;
 }
 
+/* As many versions as a secret can have, each with the largest value that a quota allows: one
+ * message carries them, and one command. */
+static void test_the_largest_secret(void **state) {
+    char *text = calloc(1, LIMIT_VALUE_MOST + 1);
+    char token[16] = "v0";
+    struct call call = {
+        .name = "a", .suffix = SUFFIX, .token = token, .text = text, .targets = {WEST}};
+
+    assert_non_null(text);
+    memset(text, '0', LIMIT_VALUE_MOST);
+    expect_ok(region_create(&east, &call));
+    for (int i = 1; i < LIMIT_VERSIONS; i++) {
+        (void)snprintf(token, sizeof(token), "v%d", i);
+        memset(text, '0' + i % 10, LIMIT_VALUE_MOST);
+        expect_ok(region_put(&east, &call));
+    }
+    assert_int_equal(region_exchange(&east, &west), 1);
+    assert_int_equal(region_link_status(&east, "a", WEST), LINK_IN_SYNC);
+    expect_opens(&west, "a", SUFFIX, token, text);
+    memset(text, '0', LIMIT_VALUE_MOST);
+    expect_opens(&west, "a", SUFFIX, "v0", text);
+    free(text);
+}
+
 static void test_entries_in_flight_are_skipped(void **state) {
     struct outgoing_cursor cursor = {.is_set = false};
     struct outgoing out;
@@ -608,6 +686,7 @@ int main(void) {
         TEST(test_moved_ciphertext_does_not_open),
         TEST(test_only_what_is_missing_is_sent),
         TEST(test_what_stays_at_home),
+        TEST(test_tags_and_policy),
         TEST(test_lost_values_are_sent_again),
         TEST(test_removal),
         TEST(test_promotion_and_its_notice),
@@ -620,6 +699,7 @@ int main(void) {
         TEST(test_own_key_of_the_replica),
         TEST(test_batches_are_bounded),
         TEST(test_one_large_item),
+        TEST(test_the_largest_secret),
         TEST(test_entries_in_flight_are_skipped),
         TEST(test_tombstones_go_first),
         TEST(test_unknown_region),

@@ -29,6 +29,9 @@ struct sample {
     Redoubt__WireValue *value_ptrs[2];
     Redoubt__Tag tags[2];
     Redoubt__Tag *tag_ptrs[2];
+    Redoubt__Rotation rotation;
+    Redoubt__Tag metadata;
+    Redoubt__Tag *metadata_ptr;
     char *stages[2][2];
     char text[1024]; /* for whatever a test needs */
     char *many[LIMIT_STAGES_MOST];
@@ -77,8 +80,24 @@ static void sample_init(struct sample *s, const char *name) {
     s->secret.name = text(name);
     s->secret.suffix = text(SUFFIX);
     s->secret.description = text("what it is for");
+    s->secret.policy = text("{}");
     s->secret.tags = s->tag_ptrs;
     s->secret.n_tags = 2;
+    redoubt__rotation__init(&s->rotation);
+    redoubt__tag__init(&s->metadata);
+    s->metadata.key = text("apiVersion");
+    s->metadata.value = text("v65.0");
+    s->metadata_ptr = &s->metadata;
+    s->rotation.has_enabled = true;
+    s->rotation.enabled = true;
+    s->rotation.function_arn = text("rotate");
+    s->rotation.schedule_expression = text("rate(10 days)");
+    s->rotation.duration = text("3h");
+    s->rotation.has_next_rotation_ms = true;
+    s->rotation.next_rotation_ms = KIT_NOW;
+    s->rotation.external_metadata = &s->metadata_ptr;
+    s->rotation.n_external_metadata = 1;
+    s->secret.rotation = &s->rotation;
     s->secret.has_created_ms = true;
     s->secret.created_ms = KIT_NOW;
     s->secret.has_changed_ms = true;
@@ -340,6 +359,17 @@ static void value_not_utf8(struct sample *s) {
 static void description_not_utf8(struct sample *s) {
     s->secret.description = text("\xc0\xaf");
 }
+static void policy_empty(struct sample *s) {
+    s->secret.policy = text("");
+}
+static void policy_not_utf8(struct sample *s) {
+    s->secret.policy = text("{\xff}");
+}
+static void policy_too_long(struct sample *s) {
+    static char policy[LIMIT_POLICY_MOST + 2];
+    memset(policy, ' ', LIMIT_POLICY_MOST + 1);
+    s->secret.policy = policy;
+}
 static void description_too_long(struct sample *s) {
     static char description[LIMIT_DESCRIPTION + 2];
     memset(description, 'd', LIMIT_DESCRIPTION + 1);
@@ -358,6 +388,41 @@ static void tag_without_key(struct sample *s) {
 }
 static void time_out_of_range(struct sample *s) {
     s->secret.changed_ms = INT64_MAX;
+}
+static void function_too_long(struct sample *s) {
+    static char function[LIMIT_FUNCTION_ARN + 2];
+    memset(function, 'f', LIMIT_FUNCTION_ARN + 1);
+    s->rotation.function_arn = function;
+}
+static void role_not_utf8(struct sample *s) {
+    s->rotation.external_role_arn = text("arn:\xff");
+}
+static void expression_not_utf8(struct sample *s) {
+    s->rotation.schedule_expression = text("rate(\xc0\xaf)");
+}
+static void duration_too_long(struct sample *s) {
+    static char duration[LIMIT_SCHEDULE + 2];
+    memset(duration, '1', LIMIT_SCHEDULE + 1);
+    s->rotation.duration = duration;
+}
+static void rotation_out_of_range(struct sample *s) {
+    s->rotation.next_rotation_ms = -1;
+}
+static void metadata_without_key(struct sample *s) {
+    s->metadata.key = NULL;
+}
+static void metadata_value_too_long(struct sample *s) {
+    static char value[LIMIT_EXTERNAL_VALUE + 2];
+    memset(value, 'v', LIMIT_EXTERNAL_VALUE + 1);
+    s->metadata.value = value;
+}
+static void too_much_metadata(struct sample *s) {
+    static Redoubt__Tag *many[LIMIT_EXTERNAL_ITEMS + 1];
+    for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+        many[i] = &s->metadata;
+    }
+    s->rotation.external_metadata = many;
+    s->rotation.n_external_metadata = ARRAY_LEN(many);
 }
 static void long_key_id(struct sample *s) {
     static char key_id[LIMIT_KMS_KEY_ID + 2];
@@ -408,10 +473,21 @@ static const struct {
     ROW(value_not_utf8),
     ROW(description_not_utf8),
     ROW(description_too_long),
+    ROW(policy_empty),
+    ROW(policy_not_utf8),
+    ROW(policy_too_long),
     ROW(type_too_long),
     ROW(tag_twice),
     ROW(tag_without_key),
     ROW(time_out_of_range),
+    ROW(function_too_long),
+    ROW(role_not_utf8),
+    ROW(expression_not_utf8),
+    ROW(duration_too_long),
+    ROW(rotation_out_of_range),
+    ROW(metadata_without_key),
+    ROW(metadata_value_too_long),
+    ROW(too_much_metadata),
     ROW(long_key_id),
     ROW(tombstone_with_a_secret),
 #undef ROW
@@ -537,11 +613,19 @@ static void test_fields_of_a_later_release(void **state) {
     sample.secret.base.unknown_fields = &unknown;
     sample.versions[1].base.n_unknown_fields = 1;
     sample.versions[1].base.unknown_fields = &unknown;
+    sample.rotation.base.n_unknown_fields = 1;
+    sample.rotation.base.unknown_fields = &unknown;
+    sample.metadata.base.n_unknown_fields = 1;
+    sample.metadata.base.unknown_fields = &unknown;
     receive_items(items, 1, &verdict);
     assert_int_equal(verdict, REDOUBT__VERDICT__VERDICT_APPLIED);
     secret = machine_secret(&west.m, "app/db");
     assert_int_equal(secret->base.n_unknown_fields, 0);
     assert_int_equal(secret->versions[1]->base.n_unknown_fields, 0);
+    assert_string_equal(secret->rotation->function_arn, "rotate");
+    assert_int_equal(secret->rotation->base.n_unknown_fields, 0);
+    assert_string_equal(secret->rotation->external_metadata[0]->value, "v65.0");
+    assert_int_equal(secret->rotation->external_metadata[0]->base.n_unknown_fields, 0);
     redoubt__secret__free_unpacked(secret, NULL);
 }
 
