@@ -66,6 +66,7 @@ struct op {
     const char *iam_also; /* another action that the caller needs besides; NULL: none */
     const char *summary;
     enum op_class class;
+    bool stateless; /* READ that looks at no state: it waits for no barrier */
     enum op_resource resource;
     const struct shape *in;
     const struct shape *out; /* NULL: the reply has no members */
@@ -83,8 +84,5 @@ extern const size_t op_table_len;
 
 /* NULL for an unknown name. */
 const struct op *op_find(const char *name, size_t len);
-/* A name of the service's API that this release does not implement yet (api/unimplemented.c, the
- * one place). */
-bool op_is_unimplemented(const char *name, size_t len);
 
 #endif

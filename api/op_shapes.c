@@ -5,7 +5,7 @@
 #include <string.h>
 
 const struct str_rule op_region_rule = {
-    .matches = region_name_is_valid,
+    .matches = region_name_matches,
     .pattern = "^([a-z]+-)+\\d+$",
     .min = 1,
     .max = LIMIT_REGION_NAME,

@@ -17,7 +17,8 @@ enum errc op_no_memory(struct op_context *context) {
 
 /* --- Which secret ------------------------------------------------------------------------- */
 
-static enum errc parse_id(struct op_context *context, const char *text, struct secret_id *ret) {
+static enum errc id_of_any_region(struct op_context *context, const char *text,
+                                  struct secret_id *ret) {
     enum errc rc = secret_id_parse(text, ret, context->err);
 
     if (rc != OK) {
@@ -31,9 +32,8 @@ static enum errc parse_id(struct op_context *context, const char *text, struct s
     return OK;
 }
 
-static enum errc parse_id_here(struct op_context *context, const char *text,
-                               struct secret_id *ret) {
-    enum errc rc = parse_id(context, text, ret);
+static enum errc id_of_here(struct op_context *context, const char *text, struct secret_id *ret) {
+    enum errc rc = id_of_any_region(context, text, ret);
 
     if (rc == OK && ret->is_arn && strcmp(ret->region, context->region) != 0) {
         return err_default(context->err, ERR_RESOURCE_NOT_FOUND);
@@ -41,7 +41,7 @@ static enum errc parse_id_here(struct op_context *context, const char *text,
     return rc;
 }
 
-static enum errc check_readable(struct op_context *context, const char *name) {
+enum errc op_check_readable(struct op_context *context, const char *name) {
     Redoubt__Secret *secret = NULL;
     enum errc rc = view_secret(context->view, context->identity->account, name, &secret);
 
@@ -54,17 +54,17 @@ static enum errc check_readable(struct op_context *context, const char *name) {
     return OK;
 }
 
-enum errc op_secret_id(struct op_context *context, const char *text, struct secret_id *ret) {
-    enum errc rc = parse_id_here(context, text, ret);
-
-    return rc == OK ? check_readable(context, ret->name) : rc;
-}
-
 enum errc op_secret_id_any_region(struct op_context *context, const char *text,
                                   struct secret_id *ret) {
-    enum errc rc = parse_id(context, text, ret);
+    enum errc rc = id_of_any_region(context, text, ret);
 
-    return rc == OK ? check_readable(context, ret->name) : rc;
+    return rc == OK ? op_check_readable(context, ret->name) : rc;
+}
+
+enum errc op_secret_id(struct op_context *context, const char *text, struct secret_id *ret) {
+    enum errc rc = id_of_here(context, text, ret);
+
+    return rc == OK ? op_check_readable(context, ret->name) : rc;
 }
 
 static void find_secret_free(void *secret) {
@@ -75,7 +75,7 @@ enum errc op_find_secret(struct op_context *context, const char *text,
                          const Redoubt__Secret **ret) {
     struct secret_id id;
     Redoubt__Secret *secret;
-    enum errc rc = parse_id_here(context, text, &id);
+    enum errc rc = id_of_here(context, text, &id);
 
     if (rc != OK) {
         return rc;

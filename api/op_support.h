@@ -27,10 +27,12 @@ MUSTCHECK enum errc op_no_memory(struct op_context *context);
 
 /* --- Which secret ------------------------------------------------------------------------- */
 
-/* Read a SecretId, for a command that finds the secret itself (or finds none). While preparing: a
- * record that cannot be read ends the request here, because in `apply` it would end the process,
- * and again at every replay. ERR_RESOURCE_NOT_FOUND for an ARN of another partition, account or
- * region, and for a name that is too long for any secret: what it names is not here. */
+/* ERR_CORRUPT where there is a record of this name that cannot be read. The state machine stops
+ * over such a record, and again whenever it replays the command: so a command is not made of it. */
+MUSTCHECK enum errc op_check_readable(struct op_context *context, const char *name);
+/* Read a SecretId. ERR_RESOURCE_NOT_FOUND for an ARN of another partition, account or region, and
+ * for a name that is too long for any secret: what it names is not here. Whether there
+ * is such a secret is left to the command, but its record can be read (op_check_readable). */
 MUSTCHECK enum errc op_secret_id(struct op_context *context, const char *text,
                                  struct secret_id *ret);
 /* The same, for an ARN of any region: a replica has its primary's name and suffix (C-28). */

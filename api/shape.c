@@ -117,7 +117,7 @@ static enum errc decode_text(struct decoder *decoder, const struct field *field,
                             json_text_characters(text, strlen(text)), field->min,
                             field_max(decoder, field));
     if (field->kind == FIELD_STR) {
-        violations_check_rule(&decoder->violations, path, text, field->extra);
+        violations_check_rule(&decoder->violations, path, &value, text, field->extra);
     }
     *(const char **)at = text;
     return OK;
@@ -154,6 +154,10 @@ static enum errc decode_secret(struct decoder *decoder, const struct field *fiel
     }
     violations_check_bounds(&decoder->violations, path, &value, "length", length, field->min,
                             field_max(decoder, field));
+    /* The text ends at its first NUL for a pattern; what is behind fits none. */
+    violations_check_rule(&decoder->violations, path, &value,
+                          strlen(json_string_value(json)) == len ? json_string_value(json) : "\n",
+                          field->extra);
     secret = secret_in_arena(decoder->arena, len);
     if (secret == NULL) {
         return no_memory(decoder);
@@ -271,6 +275,9 @@ static enum errc decode_list(struct decoder *decoder, const struct field *field,
                              const char *path, void *at) {
     struct shape_list *list = at;
     const struct shape *shape = field->extra;
+    /* Structures are not told, but that there are none. */
+    const struct str_list none = {.n = 0};
+    const struct violation_value empty = {.kind = VALUE_LIST, .list = &none};
     const struct violation_value hidden = {.kind = VALUE_HIDDEN};
     const struct violation_value null = {.kind = VALUE_NULL};
     size_t n = json_array_size(json);
@@ -278,8 +285,8 @@ static enum errc decode_list(struct decoder *decoder, const struct field *field,
     if (!json_is_array(json)) {
         return not_a_list(decoder, json);
     }
-    violations_check_bounds(&decoder->violations, path, &hidden, "length", (int64_t)n, field->min,
-                            list_max(field));
+    violations_check_bounds(&decoder->violations, path, n == 0 ? &empty : &hidden, "length",
+                            (int64_t)n, field->min, list_max(field));
     list->present = true;
     if ((int64_t)n > list_max(field)) {
         return OK;

@@ -15,8 +15,8 @@
  *   STAGES  struct stage_map: reply only; map of version id to list of labels
  *
  * `min`/`max`: length of strings in characters and bytes, value of integers, number of elements;
- * SHAPE_NO_MAX: unbounded. `extra` is NULL, or the address of what the kind asks for; for STR a
- * `struct str_rule` with a pattern or an enumeration. */
+ * SHAPE_NO_MAX: unbounded. `extra` is NULL, or the address of what the kind asks for; for STR and
+ * SECRET a `struct str_rule` with a pattern or an enumeration. */
 #ifndef API_SHAPE_H
 #define API_SHAPE_H
 

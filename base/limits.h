@@ -76,6 +76,7 @@ enum {
     LIMIT_HTTP_CHUNK_EXTRA = 4096,
     LIMIT_HTTP_CONNECTIONS = 4096, /* per worker and listener: clients cannot shut the peers out */
     LIMIT_QUERY_PARAMS = 256,      /* of a signed request: sorting them stays cheap */
+    LIMIT_FORM_PARAMS = 1024,      /* of query and form body; 200 tags of two parameters fit */
     LIMIT_HTTP_HEAD_MS = 10 * 1000,
     LIMIT_HTTP_BODY_MS = 30 * 1000,
     LIMIT_HTTP_IDLE_MS = 120 * 1000,

@@ -231,10 +231,13 @@ static int run_config_example(const struct subcommand *self, int argc, char **ar
 }
 
 static int run_operations(const struct subcommand *self, int argc, char **argv) {
-    if (argc != 2 || strcmp(argv[1], "--json") != 0) {
-        return usage(self);
+    if (argc == 2 && strcmp(argv[1], "--json") == 0) {
+        return op_document_print(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
     }
-    return op_document_print(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (argc == 2 && strcmp(argv[1], "--markdown") == 0) {
+        return op_markdown_print(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
+    }
+    return usage(self);
 }
 
 static int run_version(const struct subcommand *self, int argc, char **argv) {
@@ -261,7 +264,8 @@ static const struct subcommand subcommands[] = {
      run_region_ca},
     {"region", "cert", "--ca-cert FILE --ca-key FILE --region NAME --cert FILE --key FILE",
      "Make a region's certificate", run_region_cert},
-    {NULL, "operations", "--json", "Print the table of API operations", run_operations},
+    {NULL, "operations", "--json | --markdown", "Print the table of API operations",
+     run_operations},
     {NULL, "version", "", "Print the version", run_version},
 };
 

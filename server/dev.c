@@ -269,6 +269,7 @@ static void print_exports(FILE *out, const struct dev *dev, const struct dev_reg
     char path[DEV_PATH];
     struct credentials *credentials = NULL;
     const struct secret *secret;
+    const struct secret *token;
     const char *id;
     struct err err;
 
@@ -277,9 +278,13 @@ static void print_exports(FILE *out, const struct dev *dev, const struct dev_reg
         (void)fprintf(stderr, "redoubt: %s\n", err.message);
         return;
     }
-    credentials_first(credentials, &id, &secret);
+    credentials_first(credentials, &id, &secret, &token);
     (void)fprintf(out, "export AWS_ACCESS_KEY_ID=%s\nexport AWS_SECRET_ACCESS_KEY=%.*s\n", id,
                   (int)secret->len, (const char *)secret->data);
+    if (token != NULL) {
+        (void)fprintf(out, "export AWS_SESSION_TOKEN=%.*s\n", (int)token->len,
+                      (const char *)token->data);
+    }
     (void)fprintf(out, "export AWS_DEFAULT_REGION=%s\n", dev->regions[0].name);
     (void)fprintf(out, "export AWS_ENDPOINT_URL=http://%s:%u\n", host, dev->regions[0].port);
     (void)fprintf(out, "export AWS_ENDPOINT_URL_SECRETS_MANAGER=http://%s:%u\n", host,

@@ -92,6 +92,9 @@ static enum errc prepare(struct op_context *context, const void *in_any, struct 
     if (rc == OK) {
         rc = op_value_pick(context, in->string, in->binary, &value);
     }
+    if (rc == OK) {
+        rc = op_check_readable(context, in->name);
+    }
     if (rc != OK) {
         return rc;
     }

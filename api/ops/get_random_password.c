@@ -61,6 +61,7 @@ const struct op op_get_random_password = {
     .iam_action = "secretsmanager:GetRandomPassword",
     .summary = "A random password",
     .class = OP_READ,
+    .stateless = true,
     .resource = RESOURCE_ANY,
     .in = &get_random_password_in_shape,
     .out = &get_random_password_out_shape,

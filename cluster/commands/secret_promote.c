@@ -22,6 +22,10 @@ void secret_promote_apply(struct txn *txn, const struct apply_context *context,
         refuse_default(result, ERR_RESOURCE_NOT_FOUND);
         return;
     }
+    if (secret->replica_of == NULL && secret->has_deletion_ms) {
+        refuse_scheduled(result); /* as every operation on such a secret says; a replica has none */
+        return;
+    }
     if (secret->replica_of == NULL) {
         refuse(result, ERR_INVALID_PARAMETER,
                "Operation permitted only on a replica secret. Call must be made in the replica's "

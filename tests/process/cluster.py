@@ -156,7 +156,7 @@ class Cluster:
             return boto3.client(
                 "secretsmanager", region_name=region, endpoint_url=self.endpoint(via or region),
                 aws_access_key_id=kwargs.pop("access_key", self.access_key),
-                aws_secret_access_key=kwargs.pop("secret_key", self.secret_key),
+                aws_secret_access_key=kwargs.pop("secret_key", self.secret_key), aws_session_token=kwargs.pop("session_token", None),
                 config=botocore.config.Config(retries=retries if isinstance(retries, dict) else {"max_attempts": retries},
                                               connect_timeout=5, read_timeout=30, **kwargs))
 

@@ -6,6 +6,7 @@ import botocore.exceptions
 import pytest
 
 from cluster import BINARY, Cluster, wait_in_sync
+from test_listing import Caller
 
 EAST, WEST = "us-east-1", "eu-west-1"
 VALUE, MOST = 65536, 131072
@@ -50,6 +51,15 @@ def test_values_up_to_the_quota(raised):
     # The other region has the service's own quotas.
     assert error_of(west.create_secret, Name="mine", SecretString="x" * (VALUE + 1)) == too_long("secretString", VALUE)
     west.create_secret(Name="mine", SecretString="x" * VALUE)
+
+
+def test_twenty_of_the_largest_values_in_one_answer(raised):
+    caller, listed = Caller(raised, EAST), [f"large/{i:02d}" for i in range(20)]
+    for name in listed:
+        caller.ok("CreateSecret", Name=name, SecretString="\x01" * MOST)
+    for door in (caller, Caller(raised, EAST, via=WEST)):
+        read = door.ok("BatchGetSecretValue", SecretIdList=listed)["SecretValues"]
+        assert [entry["Name"] for entry in read] == listed and {entry["SecretString"] for entry in read} == {"\x01" * MOST}
 
 
 def test_tags_up_to_the_quota(raised):

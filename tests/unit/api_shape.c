@@ -32,6 +32,11 @@ DECLARE_SHAPE_STRUCT(tag, TAG)
 DEFINE_SHAPE(tag, TAG)
 #undef SHAPE_SELF
 
+static bool is_digits(const char *text) {
+    return text[0] != '\0' && text[strspn(text, "0123456789")] == '\0';
+}
+static const struct str_rule ticket_rule = {.matches = is_digits, .pattern = "^[0-9]+$"};
+
 #define RICH(X)                                                                                    \
     X(STR, id, "SecretId", F_SECRET_ID, 1, 2048, NULL)                                             \
     X(STR, name, "Name", F_NAME, 1, 512, NULL)                                                     \
@@ -40,6 +45,7 @@ DEFINE_SHAPE(tag, TAG)
     X(STR, region, "Region", F_NONE, 1, 128, &region_rule)                                         \
     X(TOKEN, token, "ClientRequestToken", F_NONE, 32, 64, NULL)                                    \
     X(SECRET, string, "SecretString", F_NONE, 1, LIMIT_VALUE, NULL)                                \
+    X(SECRET, ticket, "Ticket", F_NONE, 4, 8, &ticket_rule)                                        \
     X(BLOB, binary, "SecretBinary", F_NONE, 1, LIMIT_VALUE, NULL)                                  \
     X(BOOL, force, "Force", F_NONE, 0, 0, NULL)                                                    \
     X(INT, length, "PasswordLength", F_NONE, 1, 4096, NULL)                                        \
@@ -373,6 +379,20 @@ static void test_secrets_are_not_echoed(void **state) {
     assert_int_equal(fx.rich.string->len, LIMIT_VALUE);
     violates("{\"SecretString\":\"\"}", "Value at 'secretString' failed to satisfy constraint: "
                                         "Member must have length greater than or equal to 1");
+    violates("{\"Ticket\":\"12x4\"}",
+             "Value at 'ticket' failed to satisfy constraint: Member must satisfy regular "
+             "expression pattern: ^[0-9]+$");
+    violates("{\"Ticket\":\"1234\\u00005\"}",
+             "Value at 'ticket' failed to satisfy constraint: Member must satisfy regular "
+             "expression pattern: ^[0-9]+$");
+    decode("{\"Ticket\":\"12345678\"}");
+    assert_int_equal(fx.code, OK);
+    decode("{\"Ticket\":\"x\"}"); /* all that is wrong with it, nothing of it */
+    assert_string_equal(
+        fx.err.message,
+        "2 validation errors detected: Value at 'ticket' failed to satisfy constraint: Member must "
+        "have length greater than or equal to 4; Value at 'ticket' failed to satisfy constraint: "
+        "Member must satisfy regular expression pattern: ^[0-9]+$");
     violates("{\"SecretBinary\":\"\"}", "Value at 'secretBinary' failed to satisfy constraint: "
                                         "Member must have length greater than or equal to 1");
     violates(blob, "Value at 'secretBinary' failed to satisfy constraint: Member must have length "
@@ -490,8 +510,9 @@ static void test_lists(void **state) {
     violates("{\"VersionStages\":[\"A\",null]}",
              "Value null at 'versionStages.2.member' failed to satisfy constraint: Member must not "
              "be null");
-    violates("{\"Filters\":[]}", "Value at 'filters' failed to satisfy constraint: Member must "
-                                 "have length greater than or equal to 1");
+    violates("{\"Filters\":[]}",
+             "Value '[]' at 'filters' failed to satisfy constraint: Member must "
+             "have length greater than or equal to 1");
     violates("{\"Filters\":[{},{},{}]}", "Value at 'filters' failed to satisfy constraint: Member "
                                          "must have length less than or equal to 2");
     violates("{\"Tags\":[{\"Key\":\"k\"},{\"Key\":\"\"}]}",
