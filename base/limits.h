@@ -30,6 +30,10 @@ enum {
        larger; and secrets passed over that are not to be shown, so that no read takes long. */
     LIMIT_LIST_BYTES = 512 * 1024,
     LIMIT_LIST_SCAN = 5000,
+    /* Secrets that the filters of a list leave, held in memory (8 bytes each) while another order
+       than that of creation is walked; so many come in a few milliseconds. More of them are so
+       dense that the walk meets enough of them anyway. */
+    LIMIT_LIST_CANDIDATES = 10000,
     LIMIT_FILTERS = 10, /* from the service: filters of a call, and values of a filter */
     LIMIT_FILTER_VALUE = 512,
     LIMIT_BATCH_GET = 20,  /* from the service: secrets that one call reads */
@@ -158,6 +162,10 @@ enum {
        the largest command; a snapshot's metadata names servers and files, some 100 bytes each. */
     LIMIT_RECORD = 132 * 1024 * 1024,
     LIMIT_SNAPSHOT_META = 4 * 1024 * 1024,
+    /* Rows of the index that one log entry makes: the names, descriptions and tags of its commands
+       come back some 30 times, as texts, as words, as their beginnings; usually of 1 MiB, but a
+       batch from another region may be LIMIT_COMMAND. */
+    LIMIT_INDEX_BATCH = 0x7fffffff,
 
     /* Logging. */
     LIMIT_LOG_LINE = 2048,

@@ -101,9 +101,17 @@ static void warn_of_open_folder(const char *path) {
     }
 }
 
+static void say_that_the_index_is_built(void *arg) {
+    (void)arg;
+    LOG_INFO(
+        "server.index_build",
+        F_STR("detail", "lists get their index: minutes for hundreds of thousands of secrets"));
+}
+
 static enum errc open_store(struct parts *parts, const struct config *config, struct err *err) {
     char path[SERVER_PATH];
-    const struct engine_options options = {.path = path};
+    const struct engine_options options = {.path = path,
+                                           .on_index_build = say_that_the_index_is_built};
     enum errc code;
 
     (void)snprintf(path, sizeof(path), "%s/store", config->data);

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "storage/engine_inner.h"
+#include "storage/index.h"
 
 /* The format record: 0 "RDBT"   4 u16 read version   6 u16 write version   8 u32 crc32c of 0-7.
  * A release opens what it can read and write; both numbers only rise. */
@@ -19,7 +20,7 @@ static const uint8_t format_magic[4] = {'R', 'D', 'B', 'T'};
 static const char format_key[] = "format";
 
 static const uint64_t cache_bytes_default = 32U * 1024 * 1024;
-static const char *const family_names[FAMILY_COUNT] = {"default", "log", "meta", "state"};
+static const char *const family_names[FAMILY_COUNT] = {"default", "log", "meta", "state", "index"};
 
 enum errc rocks_result(char *message, const char *doing, struct err *err) {
     enum errc code;
@@ -89,19 +90,24 @@ static bool folder_has_unknown_family(const rocksdb_options_t *options, const ch
     return has_unknown;
 }
 
+static rocksdb_options_t *options_of(const struct engine *engine, enum family family) {
+    rocksdb_options_t *options = engine_family_options(family, engine->cache);
+
+    if (engine->env != NULL) {
+        rocksdb_options_set_env(options, engine->env);
+    }
+    return options;
+}
+
 static enum errc engine_open_database(struct engine *engine, const char *path, uint64_t cache_bytes,
                                       struct err *err) {
-    rocksdb_cache_t *cache =
-        rocksdb_cache_create_lru(cache_bytes ? cache_bytes : cache_bytes_default);
     rocksdb_options_t *options[FAMILY_COUNT];
     char *message = NULL;
     enum errc code;
 
+    engine->cache = rocksdb_cache_create_lru(cache_bytes ? cache_bytes : cache_bytes_default);
     for (size_t i = 0; i < FAMILY_COUNT; i++) {
-        options[i] = engine_family_options((enum family)i, cache);
-        if (engine->env != NULL) {
-            rocksdb_options_set_env(options[i], engine->env);
-        }
+        options[i] = options_of(engine, (enum family)i);
     }
     engine->db = rocksdb_open_column_families(
         options[FAMILY_DEFAULT], path, FAMILY_COUNT, family_names,
@@ -118,11 +124,10 @@ static enum errc engine_open_database(struct engine *engine, const char *path, u
     for (size_t i = 0; i < FAMILY_COUNT; i++) {
         rocksdb_options_destroy(options[i]);
     }
-    rocksdb_cache_destroy(cache);
     return code;
 }
 
-static enum errc family_is_empty(struct engine *engine, enum family family, bool *ret,
+enum errc engine_family_is_empty(struct engine *engine, enum family family, bool *ret,
                                  struct err *err) {
     rocksdb_iterator_t *it =
         rocksdb_create_iterator_cf(engine->db, engine->read, engine->families[family]);
@@ -135,6 +140,29 @@ static enum errc family_is_empty(struct engine *engine, enum family family, bool
     return rocks_result(message, "cannot read the database", err);
 }
 
+enum errc engine_empty_family(struct engine *engine, enum family family, struct err *err) {
+    rocksdb_options_t *options;
+    char *message = NULL;
+    enum errc code;
+
+    rocksdb_drop_column_family(engine->db, engine->families[family], &message);
+    code = rocks_result(message, "cannot empty a part of the database", err);
+    if (code != OK) {
+        return code;
+    }
+    /* Dying here is no harm: opening makes families that are missing. */
+    rocksdb_column_family_handle_destroy(engine->families[family]);
+    options = options_of(engine, family);
+    engine->families[family] =
+        rocksdb_create_column_family(engine->db, options, family_names[family], &message);
+    rocksdb_options_destroy(options);
+    code = rocks_result(message, "cannot empty a part of the database", err);
+    if (code != OK) {
+        engine->families[family] = NULL; /* the handle that came back stands for nothing */
+    }
+    return code;
+}
+
 /* A database without a format record is new, or it is damaged. */
 static enum errc format_write(struct engine *engine, struct err *err) {
     rocksdb_writeoptions_t *options;
@@ -143,7 +171,7 @@ static enum errc format_write(struct engine *engine, struct err *err) {
 
     for (size_t i = 0; i < FAMILY_COUNT; i++) {
         bool is_empty = false;
-        enum errc code = family_is_empty(engine, (enum family)i, &is_empty, err);
+        enum errc code = engine_family_is_empty(engine, (enum family)i, &is_empty, err);
         if (code != OK) {
             return code;
         }
@@ -232,6 +260,9 @@ enum errc engine_open(const struct engine_options *options, struct engine **ret,
     if (code == OK) {
         code = log_store_open(engine, err);
     }
+    if (code == OK) {
+        code = index_open(engine, options->on_index_build, options->on_index_build_arg, err);
+    }
     if (code != OK) {
         engine_close(engine);
         return code;
@@ -254,6 +285,9 @@ void engine_close(struct engine *engine) {
         rocksdb_close(engine->db);
     }
     witness_close(&engine->witness);
+    if (engine->cache != NULL) {
+        rocksdb_cache_destroy(engine->cache);
+    }
     rocksdb_readoptions_destroy(engine->read);
     rocksdb_writeoptions_destroy(engine->write);
     if (engine->env != NULL) {

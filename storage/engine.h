@@ -1,8 +1,9 @@
 /* The one RocksDB database of a node: column families, options, opening and closing.
  *
  * Families: `default` (format record), `log` (Raft entries), `meta` (term, vote, snapshot
- * metadata), `state` (the state machine). One write-ahead log for all of them: an unsynced state
- * write becomes durable with the next synced log write. Any thread. */
+ * metadata), `state` (the state machine), `index` (derived from the state, for lists). One
+ * write-ahead log for all of them: an unsynced state write becomes durable with the next synced log
+ * write. Any thread. */
 #ifndef STORAGE_ENGINE_H
 #define STORAGE_ENGINE_H
 
@@ -17,6 +18,10 @@ struct engine_options {
     const char *path;     /* folder, made with 0700 when missing */
     bool in_memory;       /* RocksDB's memory environment: tests and the simulation */
     uint64_t cache_bytes; /* 0: a default */
+    /* Called before the index is built anew, which takes minutes for hundreds of thousands of
+       secrets (the first start of a new release); may be NULL. */
+    void (*on_index_build)(void *arg);
+    void *on_index_build_arg;
 };
 
 /* Returns owned. ERR_LEVEL: written by a newer release (read version too high); ERR_CORRUPT,

@@ -12,7 +12,7 @@
 #include "storage/engine.h"
 #include "storage/witness.h"
 
-enum family { FAMILY_DEFAULT, FAMILY_LOG, FAMILY_META, FAMILY_STATE, FAMILY_COUNT };
+enum family { FAMILY_DEFAULT, FAMILY_LOG, FAMILY_META, FAMILY_STATE, FAMILY_INDEX, FAMILY_COUNT };
 
 /* The stretch of log entries once every batch that was built is committed. It belongs to the thread
  * that builds the batches. */
@@ -25,6 +25,7 @@ struct log_span {
 struct engine {
     rocksdb_t *db;
     rocksdb_env_t *env; /* of an in-memory database, else NULL */
+    rocksdb_cache_t *cache;
     rocksdb_column_family_handle_t *families[FAMILY_COUNT];
     rocksdb_readoptions_t *read;   /* the latest state */
     rocksdb_writeoptions_t *write; /* into the write-ahead log, without sync */
@@ -41,6 +42,12 @@ enum errc rocks_result(char *message, const char *doing, struct err *err);
 /* The options of one family (the default family's carry the database's). Returns owned. `cache` is
  * shared by all. */
 rocksdb_options_t *engine_family_options(enum family family, rocksdb_cache_t *cache);
+
+/* A family's data are gone, at once; the family is there, empty. Nobody else may use it meanwhile.
+ */
+MUSTCHECK enum errc engine_empty_family(struct engine *engine, enum family family, struct err *err);
+MUSTCHECK enum errc engine_family_is_empty(struct engine *engine, enum family family, bool *ret,
+                                           struct err *err);
 
 /* Part of opening (log_store.c): where the log stands, and that nothing that was synced is missing.
  */

@@ -167,8 +167,11 @@ bool key_outbox_behind_region(struct key *out, const char *region) {
 
 void key_prefix_end(struct key *out, const struct key *prefix) {
     *out = *prefix;
-    /* Every prefix ends in a letter, an ASCII character or 0: the last byte never overflows. */
-    CHECK(out->len > 0 && out->data[out->len - 1] < UINT8_MAX);
+    /* Every key begins with a letter: something is left. */
+    while (out->len > 0 && out->data[out->len - 1] == UINT8_MAX) {
+        out->len--;
+    }
+    CHECK(out->len > 0);
     out->data[out->len - 1]++;
 }
 

@@ -6,17 +6,8 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/limits.h"
-#include "storage/view_inner.h"
-
-struct txn {
-    struct engine *engine;
-    rocksdb_writebatch_wi_t *batch;
-    struct view view;
-    struct buf record; /* the one being packed */
-    char **dirty;      /* regions, owned */
-    size_t n_dirty;
-    size_t dirty_room;
-};
+#include "storage/index.h"
+#include "storage/txn_inner.h"
 
 struct txn *txn_new(struct engine *engine) {
     struct txn *txn = calloc(1, sizeof(*txn));
@@ -29,6 +20,9 @@ struct txn *txn_new(struct engine *engine) {
     txn->batch = rocksdb_writebatch_wi_create(0, 1);
     txn->view = (struct view){.engine = engine, .options = engine->read, .batch = txn->batch};
     buf_init(&txn->record, LIMIT_RECORD);
+    buf_init(&txn->terms, LIMIT_INDEX_BATCH);
+    index_rows_init(&txn->before);
+    index_rows_init(&txn->after);
     atomic_fetch_add(&engine->views, 1);
     return txn;
 }
@@ -47,6 +41,9 @@ void txn_free(struct txn *txn) {
     dirty_clear(txn);
     free(txn->dirty);
     buf_fini(&txn->record);
+    buf_fini(&txn->terms);
+    index_rows_fini(&txn->before);
+    index_rows_fini(&txn->after);
     rocksdb_writebatch_wi_destroy(txn->batch);
     atomic_fetch_sub(&txn->engine->views, 1);
     free(txn);
@@ -89,7 +86,7 @@ static bool txn_has(struct txn *txn, const struct key *key) {
     struct held held;
     bool has;
 
-    if (view_hold(&txn->view, key, &held) != OK) {
+    if (view_hold(&txn->view, FAMILY_STATE, key, &held) != OK) {
         storage_die("reading the state", ERR_IO, ""); /* view_hold has not returned then */
     }
     has = held.data != NULL;
@@ -97,50 +94,43 @@ static bool txn_has(struct txn *txn, const struct key *key) {
     return has;
 }
 
+/* What the transaction holds, as one write. */
+static void txn_write(struct txn *txn) {
+    char *message = NULL;
+    struct err err;
+
+    if (txn->terms.len == 0) {
+        rocksdb_write_writebatch_wi(txn->engine->db, txn->engine->write, txn->batch, &message);
+    } else {
+        size_t len;
+        const char *data = rocksdb_writebatch_wi_data(txn->batch, &len);
+        rocksdb_writebatch_t *batch = rocksdb_writebatch_create_from(data, len);
+        index_flush_terms(txn, batch);
+        rocksdb_write(txn->engine->db, txn->engine->write, batch, &message);
+        rocksdb_writebatch_destroy(batch);
+    }
+    if (message != NULL) {
+        enum errc code = rocks_result(message, "cannot write the state", &err);
+        storage_die("committing a transaction", code, err.message);
+    }
+}
+
 void txn_commit(struct txn *txn, uint64_t applied_index) {
     uint8_t index[8];
     struct key key;
-    char *message = NULL;
-    struct err err;
 
     put_le64(index, applied_index);
     key_applied(&key);
     buf_reset(&txn->record);
     record_pack_bytes(&txn->record, RECORD_APPLIED, index, sizeof(index));
     txn_put_packed(txn, &key);
-    rocksdb_write_writebatch_wi(txn->engine->db, txn->engine->write, txn->batch, &message);
-    if (message != NULL) {
-        enum errc code = rocks_result(message, "cannot write the state", &err);
-        storage_die("committing a transaction", code, err.message);
-    }
+    txn_write(txn);
     rocksdb_writebatch_wi_clear(txn->batch);
     dirty_clear(txn);
 }
 
-/* Is the row of `seq` this secret's? A row of another secret is a bug of whoever gave the number.
- */
-static bool order_is_in_step(struct txn *txn, const struct key *key, const char *name) {
-    struct held held = {.data = NULL};
-    const uint8_t *payload;
-    size_t len;
-    bool is_there;
-
-    if (view_hold(&txn->view, key, &held) != OK) {
-        storage_die("reading the state", ERR_IO, "");
-    }
-    is_there = held.data != NULL;
-    if (is_there) {
-        enum errc code = record_unpack_bytes(RECORD_ORDER, held.data, held.len, &payload, &len);
-        if (code != OK) {
-            storage_die("reading the order of secrets", code, "");
-        }
-        CHECK(len == strlen(name) && memcmp(payload, name, len) == 0);
-    }
-    view_release(&held);
-    return is_there;
-}
-
-static void order_drop_former(struct txn *txn, const char *account, const char *name) {
+/* What the state has under this name goes from the lists: it is there under another number. */
+static void drop_former(struct txn *txn, const char *account, const char *name) {
     Redoubt__Secret *former = NULL;
     struct key key;
 
@@ -150,23 +140,30 @@ static void order_drop_former(struct txn *txn, const char *account, const char *
     if (former == NULL) {
         return;
     }
+    index_delete_secret(txn, account, former);
     CHECK(key_order(&key, account, former->created_seq));
     txn_delete(txn, &key);
     redoubt__secret__free_unpacked(former, NULL);
 }
 
 void txn_put_secret(struct txn *txn, const char *account, const Redoubt__Secret *secret) {
+    struct index_secret row;
     struct key key;
     struct key order;
+    bool found = false;
 
     CHECK(secret->has_created_seq);
     CHECK(key_secret(&key, account, secret->name));
     CHECK(key_order(&order, account, secret->created_seq));
     /* The common case, a change of a secret that is there, costs one small read. */
-    if (!order_is_in_step(txn, &order, secret->name)) {
-        order_drop_former(txn, account, secret->name);
+    CHECK(index_find(&txn->view, account, secret->created_seq, &row, &found) == OK);
+    /* A row of another secret is a bug of whoever gave the number. */
+    CHECK(!found || strcmp(row.name, secret->name) == 0);
+    if (!found) {
+        drop_former(txn, account, secret->name);
         txn_put_bytes(txn, &order, RECORD_ORDER, secret->name, strlen(secret->name));
     }
+    index_put_secret(txn, account, secret, found ? &row : NULL);
     txn_put(txn, &key, RECORD_SECRET, &secret->base);
 }
 
@@ -205,6 +202,7 @@ void txn_delete_secret(struct txn *txn, const char *account, const Redoubt__Secr
     struct key key;
 
     CHECK(secret->has_created_seq);
+    drop_former(txn, account, secret->name);
     CHECK(key_secret(&key, account, secret->name));
     txn_delete(txn, &key);
     CHECK(key_order(&key, account, secret->created_seq));
@@ -234,14 +232,23 @@ void txn_put_link(struct txn *txn, const char *account, const char *name,
     struct key key;
 
     CHECK(key_link(&key, account, name, link->region));
+    if (!txn_has(txn, &key)) {
+        index_set_links(txn, account, name, true);
+    }
     txn_put(txn, &key, RECORD_LINK, &link->base);
 }
 
 void txn_delete_link(struct txn *txn, const char *account, const char *name, const char *region) {
+    struct view_links left;
     struct key key;
 
     CHECK(key_link(&key, account, name, region));
     txn_delete(txn, &key);
+    CHECK(view_links(&txn->view, account, name, &left) == OK);
+    if (left.n == 0) {
+        index_set_links(txn, account, name, false);
+    }
+    view_links_free(&left);
 }
 
 static void dirty_add(struct txn *txn, const char *region) {

@@ -55,8 +55,9 @@ enum errc view_failed(const struct view *view, char *message) {
     return code;
 }
 
-enum errc view_hold(const struct view *view, const struct key *key, struct held *ret) {
-    rocksdb_column_family_handle_t *family = view->engine->families[FAMILY_STATE];
+enum errc view_hold(const struct view *view, enum family family_of, const struct key *key,
+                    struct held *ret) {
+    rocksdb_column_family_handle_t *family = view->engine->families[family_of];
     struct held held = {.data = NULL};
     const char *data;
     char *message = NULL;
@@ -92,7 +93,7 @@ enum errc view_record(const struct view *view, const struct key *key, enum recor
                       ProtobufCMessage **ret) {
     struct held held = {.data = NULL};
     ProtobufCMessage *message = NULL;
-    enum errc code = view_hold(view, key, &held);
+    enum errc code = view_hold(view, FAMILY_STATE, key, &held);
 
     if (code == OK && held.data != NULL) {
         code = record_unpack(kind, held.data, held.len, &message);
@@ -221,7 +222,7 @@ enum errc view_alias(const struct view *view, const char *account, const char *a
     enum errc code = OK;
 
     if (key_alias(&key, account, alias)) {
-        code = view_hold(view, &key, &held);
+        code = view_hold(view, FAMILY_STATE, &key, &held);
     }
     if (code == OK && held.data != NULL) {
         code = record_unpack_bytes(RECORD_ALIAS, held.data, held.len, &payload, &len);
@@ -245,7 +246,7 @@ enum errc view_applied(const struct view *view, uint64_t *ret) {
     enum errc code;
 
     key_applied(&key);
-    code = view_hold(view, &key, &held);
+    code = view_hold(view, FAMILY_STATE, &key, &held);
     if (code == OK && held.data != NULL) {
         code = record_unpack_bytes(RECORD_APPLIED, held.data, held.len, &payload, &len);
         if (code == OK && len != sizeof(*ret)) {

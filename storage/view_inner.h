@@ -28,10 +28,11 @@ struct held {
     char *copy;
 };
 
-MUSTCHECK enum errc view_hold(const struct view *view, const struct key *key, struct held *ret);
+MUSTCHECK enum errc view_hold(const struct view *view, enum family family, const struct key *key,
+                              struct held *ret);
 void view_release(struct held *held);
 
-/* A record of the kind, *ret NULL where there is none. */
+/* A record of the state, of the kind, *ret NULL where there is none. */
 MUSTCHECK enum errc view_record(const struct view *view, const struct key *key,
                                 enum record_kind kind, ProtobufCMessage **ret);
 /* What a getter says: over a transaction a failure does not come back. The first takes RocksDB's
@@ -39,19 +40,25 @@ MUSTCHECK enum errc view_record(const struct view *view, const struct key *key,
 enum errc view_failed(const struct view *view, char *message);
 enum errc view_outcome(const struct view *view, enum errc code, const char *doing);
 
-/* The keys that begin with a prefix, in order. Lives on the stack of the scanning function; its own
- * memory holds the bound that RocksDB borrows, so it must not move. */
+/* The keys that begin with a prefix, in order or from behind. Lives on the stack of the scanning
+ * function, or in memory that stays: its own holds the bound that RocksDB borrows, so it must not
+ * move. */
 struct scan {
     const struct view *view;
     rocksdb_readoptions_t *options;
     rocksdb_iterator_t *it;
+    bool descending;
     struct key prefix;
     struct key end;
 };
 
-/* From the first key at or behind `from` (NULL: the prefix itself). */
+/* From the first key of the state at or behind `from` (NULL: the prefix itself). */
 void scan_begin(struct scan *scan, const struct view *view, const struct key *prefix,
                 const struct key *from);
+/* The same over any family and in both directions: descending, from the last key at or before
+ * `from` (NULL: from the last one). */
+void scan_begin_in(struct scan *scan, const struct view *view, enum family family,
+                   const struct key *prefix, const struct key *from, bool descending);
 /* Borrowed until the next step. False at the end, and on an error that scan_end returns. */
 MUSTCHECK bool scan_get(struct scan *scan, const uint8_t **ret_key, size_t *ret_key_len);
 const uint8_t *scan_value(struct scan *scan, size_t *ret_len);

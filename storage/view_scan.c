@@ -9,27 +9,48 @@
 
 void scan_begin(struct scan *scan, const struct view *view, const struct key *prefix,
                 const struct key *from) {
-    rocksdb_column_family_handle_t *family = view->engine->families[FAMILY_STATE];
+    scan_begin_in(scan, view, FAMILY_STATE, prefix, from, false);
+}
+
+void scan_begin_in(struct scan *scan, const struct view *view, enum family family_of,
+                   const struct key *prefix, const struct key *from, bool descending) {
+    rocksdb_column_family_handle_t *family = view->engine->families[family_of];
 
     scan->view = view;
+    scan->descending = descending;
     scan->prefix = *prefix;
     scan->options = rocksdb_readoptions_create();
     if (view->snapshot != NULL) {
         rocksdb_readoptions_set_snapshot(scan->options, view->snapshot);
     }
     if (prefix->len > 0) {
-        /* Saves reading dead keys behind the last one. The batch's side of a merged iterator knows
-           no bound: scan_get looks at the prefix itself. */
+        /* Saves reading dead keys behind the last one (before the first one). The batch's side of a
+           merged iterator knows no bound: scan_get looks at the prefix itself. */
         key_prefix_end(&scan->end, prefix);
         rocksdb_readoptions_set_iterate_upper_bound(scan->options, (const char *)scan->end.data,
                                                     scan->end.len);
+        rocksdb_readoptions_set_iterate_lower_bound(scan->options, (const char *)scan->prefix.data,
+                                                    scan->prefix.len);
     }
     scan->it = rocksdb_create_iterator_cf(view->engine->db, scan->options, family);
     if (view->batch != NULL) {
         scan->it =
             rocksdb_writebatch_wi_create_iterator_with_base_cf(view->batch, scan->it, family);
     }
-    scan_seek(scan, from ? from : prefix);
+    if (from != NULL) {
+        scan_seek(scan, from);
+    } else if (!descending) {
+        scan_seek(scan, prefix);
+    } else {
+        const uint8_t *key;
+        size_t len;
+        CHECK(prefix->len > 0);
+        scan_seek(scan, &scan->end);
+        /* The end may be a key itself, of another list. */
+        if (rocksdb_iter_valid(scan->it) && !scan_get(scan, &key, &len)) {
+            scan_next(scan);
+        }
+    }
 }
 
 bool scan_get(struct scan *scan, const uint8_t **ret_key, size_t *ret_key_len) {
@@ -53,11 +74,19 @@ const uint8_t *scan_value(struct scan *scan, size_t *ret_len) {
 }
 
 void scan_next(struct scan *scan) {
-    rocksdb_iter_next(scan->it);
+    if (scan->descending) {
+        rocksdb_iter_prev(scan->it);
+    } else {
+        rocksdb_iter_next(scan->it);
+    }
 }
 
 void scan_seek(struct scan *scan, const struct key *to) {
-    rocksdb_iter_seek(scan->it, (const char *)to->data, to->len);
+    if (scan->descending) {
+        rocksdb_iter_seek_for_prev(scan->it, (const char *)to->data, to->len);
+    } else {
+        rocksdb_iter_seek(scan->it, (const char *)to->data, to->len);
+    }
 }
 
 enum errc scan_end(struct scan *scan) {
