@@ -162,9 +162,22 @@ static bool decode_pair(const struct query_text *query, const struct pair *pair,
     return true;
 }
 
+/* At most so many pairs stand in the texts. */
+static size_t pairs_max(const struct query_text *texts, size_t n) {
+    size_t count = 0;
+
+    for (size_t i = 0; i < n && count < LIMIT_FORM_PARAMS; i++) {
+        count += texts[i].len > 0 ? 1 : 0;
+        for (size_t at = 0; at < texts[i].len; at++) {
+            count += texts[i].text[at] == '&' ? 1 : 0;
+        }
+    }
+    return count < LIMIT_FORM_PARAMS ? count : LIMIT_FORM_PARAMS;
+}
+
 static enum errc read_params(struct reader *reader, const struct query_text *texts, size_t n,
                              struct span *ret) {
-    struct param *params = arena_alloc(reader->arena, LIMIT_FORM_PARAMS * sizeof(*params));
+    struct param *params = arena_alloc(reader->arena, pairs_max(texts, n) * sizeof(*params));
     size_t room = 1, used = 0;
     uint8_t *at;
 

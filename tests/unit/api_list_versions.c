@@ -157,6 +157,30 @@ static void keys_that_open_a_version(void **state) {
     json_decref(page);
 }
 
+/* The same through UpdateSecret: labelled versions get the new key and keep the former one. */
+static void keys_after_a_change_of_key(void **state) {
+    struct bench *bench = *state;
+    Redoubt__Key *key = NULL;
+    struct txn *txn = txn_new(bench->engine);
+    char ids[128];
+    json_t *page;
+
+    assert_int_equal(vault_new_key(bench->keyring, &bench->world, BENCH_ACCOUNT, &key, &bench->err),
+                     OK);
+    txn_put_key(txn, BENCH_ACCOUNT, key);
+    txn_put_alias(txn, BENCH_ACCOUNT, "alias/custom", key->id);
+    txn_commit(txn, ++bench->index);
+    txn_free(txn);
+    bench_do(bench, "CreateSecret", CREATE("s", 1, VALUE("v1")));
+    bench_do(bench, "UpdateSecret", PUT("s", 2, ",\"KmsKeyId\":\"alias/custom\""));
+    (void)snprintf(ids, sizeof(ids), "[\"%s\",\"DefaultEncryptionKey\"]", key->id);
+    page = bench_ok(bench, LIST, ID("s"));
+    assert_string_equal(versions_of(page), "1:1 ");
+    assert_member(json_array_get(json_object_get(page, "Versions"), 0), "KmsKeyIds", ids);
+    json_decref(page);
+    redoubt__key__free_unpacked(key, NULL);
+}
+
 /* Takes the page. */
 static json_t *next_page(struct bench *bench, json_t *page, const char *rest) {
     char body[2048];
@@ -236,6 +260,7 @@ int main(void) {
         BENCH_TEST(scheduled_ones_and_replicas),
         BENCH_TEST(a_version_without_a_value),
         BENCH_TEST(keys_that_open_a_version),
+        BENCH_TEST(keys_after_a_change_of_key),
         BENCH_TEST(pages_go_on_where_they_stood),
         BENCH_TEST(bad_members),
     };
