@@ -362,7 +362,17 @@ def test_the_key_of_a_replica(target, api, far, replica, primary):
     """The one change that a replica takes."""
     answer = far.call("UpdateSecret", SecretId=primary["Name"], KmsKeyId=DEFAULT_KEY)
     assert answer == {"ARN": there(primary, api.region, replica), "Name": primary["Name"]}
-    assert far.call("GetSecretValue", SecretId=primary["Name"])["SecretString"] == "v"
+    if target.own:  # each of our own regions has a key under this alias
+        far.call("UpdateSecret", SecretId=primary["Name"], KmsKeyId=target.kms_key)
+        assert far.call("DescribeSecret", SecretId=primary["Name"])["KmsKeyId"] == target.kms_key
+        assert "KmsKeyId" not in describe(api, primary)
+        api.call("PutSecretValue", SecretId=primary["Name"], SecretString="w")
+        in_sync(target, api, primary, replica)
+        assert far.call("GetSecretValue", SecretId=primary["Name"])["SecretString"] == "w"
+        listed = far.call("ListSecretVersionIds", SecretId=primary["Name"])["Versions"]
+        (keys,) = [entry["KmsKeyIds"] for entry in listed if "AWSCURRENT" in entry["VersionStages"]]
+        assert "DefaultEncryptionKey" not in keys
+    assert far.call("GetSecretValue", SecretId=primary["Name"], VersionId=primary["VersionId"])["SecretString"] == "v"
 
 
 # -- 4.6 --

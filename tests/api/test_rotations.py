@@ -376,6 +376,19 @@ def test_bad_durations(api, secrets, function, rules):
 
 # -- members of managed external secrets (9) --
 
+@rule("9.11", "2.6.1", "2.6.2")
+def test_external_rotation_is_shown(api, secrets, own):
+    """Elsewhere it needs a partner's account."""
+    made, role = secrets.make("v", Type="a partner"), "arn:aws:iam::123456789012:role/rotates"
+    metadata = [{"Key": "b", "Value": "1"}, {"Key": "a", "Value": "2"}]
+    rotate(api, made, ExternalSecretRotationRoleArn=role, ExternalSecretRotationMetadata=metadata, RotationRules=DAYS,
+           RotateImmediately=False)
+    (row,) = [row for row in walk(api) if row["ARN"] == made["ARN"]]
+    for shown in (describe(api, made), row):
+        assert shown["ExternalSecretRotationRoleArn"] == role and shown["ExternalSecretRotationMetadata"] == metadata
+        assert shown["Type"] == "a partner" and shown["RotationEnabled"] is True and "RotationLambdaARN" not in shown
+
+
 @rule("9.11", "2.6.1")
 def test_type_is_shown(api, secrets):
     made = secrets.make("v", Type="a partner")

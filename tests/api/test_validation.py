@@ -275,6 +275,14 @@ def test_the_longest_secret(api, secrets):
     assert api.call("DescribeSecret", SecretId=name)["Description"] == "d" * 2048
 
 
+@rule("2.3.47", "2.3.10")
+@pytest.mark.parametrize("operation", ["CreateSecret", "PutSecretValue", "UpdateSecret"])
+def test_values_are_counted_in_bytes_too(api, secrets, operation):
+    error = outcome(api, operation, {**example(operation, secrets.name()), "SecretString": "é" * 40000})
+    assert error is not None and error.code in (VE, IP) and "é" not in error.message
+    passes_the_front_end(api, operation, {**example(operation, secrets.name()), "SecretString": "é" * 32768})
+
+
 @rule("2.6.1")
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))
 def test_every_member_is_known(api, secrets, operation):
