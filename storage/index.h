@@ -38,17 +38,18 @@ void index_add(const struct index_sink *sink, const char *account, uint64_t seq,
 MUSTCHECK enum errc index_find(const struct view *view, const char *account, uint64_t seq,
                                struct index_secret *ret, bool *ret_found);
 
-/* --- For transactions; all abort on a failure of the store. Before the state's own change. ------
+/* --- For transactions; all abort on a failure of the store. -------------------------------------
  */
 
-/* `former` is the row that index_find found; NULL: the number is new, and nothing else has the
- * name. */
+/* Before the state's own change. `former` is the row that index_find found; NULL: the number is
+ * new, and nothing else has the name. */
 void index_put_secret(struct txn *txn, const char *account, const Redoubt__Secret *secret,
                       const struct index_secret *former);
-/* `secret` is what the state holds. */
+/* Before the state's own change: `secret` is what the state holds. */
 void index_delete_secret(struct txn *txn, const char *account, const Redoubt__Secret *secret);
-/* The secret of this name, if there is one, has its first link, or has lost its last. */
-void index_set_links(struct txn *txn, const char *account, const char *name, bool has_links);
+/* Behind the change: the secret of this name, if there is one, may have got its first link, or lost
+ * its last. */
+void index_links_changed(struct txn *txn, const char *account, const char *name);
 
 /* A new secret has a hundred rows of terms and more. They are not in the transaction's batch, whose
  * own index would double what they cost; so a view over a transaction does not see them. This

@@ -80,15 +80,10 @@ static uint64_t read_u64(struct txn *txn, const struct key *key, bool *ret_found
 
 static bool has_links(struct txn *txn, const char *account, const char *name) {
     struct key prefix;
-    struct scan scan;
-    const uint8_t *key;
-    size_t len;
-    bool has;
+    bool has = false;
 
     CHECK(key_link_prefix(&prefix, account, name));
-    scan_begin(&scan, &txn->view, &prefix, NULL);
-    has = scan_get(&scan, &key, &len);
-    if (scan_end(&scan) != OK) {
+    if (scan_any(&txn->view, &prefix, &has) != OK) {
         storage_die("reading the state", ERR_IO, "");
     }
     return has;
@@ -435,11 +430,12 @@ void index_delete_secret(struct txn *txn, const char *account, const Redoubt__Se
     add_to_count(txn, account, false);
 }
 
-void index_set_links(struct txn *txn, const char *account, const char *name, bool has_links_now) {
+void index_links_changed(struct txn *txn, const char *account, const char *name) {
     const struct index_sink sink = txn_sink(txn);
     struct index_secret row;
     struct key key;
     bool found;
+    bool has;
     bool was_here;
     uint64_t seq;
     Redoubt__Secret *secret;
@@ -449,13 +445,14 @@ void index_set_links(struct txn *txn, const char *account, const char *name, boo
     if (found) {
         CHECK(index_find(&txn->view, account, seq, &row, &found) == OK);
     }
-    if (!found || row.has_links == has_links_now) {
+    has = has_links(txn, account, name);
+    if (!found || row.has_links == has) {
         return;
     }
     secret = stored_secret(txn, account, name);
     CHECK(secret != NULL);
     was_here = row.is_primary_here;
-    index_secret_set_links(&row, has_links_now, secret->replica_of != NULL);
+    index_secret_set_links(&row, has, secret->replica_of != NULL);
     redoubt__secret__free_unpacked(secret, NULL);
     move_here(txn, account, seq, was_here, row.is_primary_here);
     put_secret_row(&sink, account, seq, &row, &txn->record);

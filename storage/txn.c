@@ -230,25 +230,22 @@ void txn_delete_value(struct txn *txn, const char *account, const char *name,
 void txn_put_link(struct txn *txn, const char *account, const char *name,
                   const Redoubt__Link *link) {
     struct key key;
+    bool is_new;
 
     CHECK(key_link(&key, account, name, link->region));
-    if (!txn_has(txn, &key)) {
-        index_set_links(txn, account, name, true);
-    }
+    is_new = !txn_has(txn, &key);
     txn_put(txn, &key, RECORD_LINK, &link->base);
+    if (is_new) {
+        index_links_changed(txn, account, name);
+    }
 }
 
 void txn_delete_link(struct txn *txn, const char *account, const char *name, const char *region) {
-    struct view_links left;
     struct key key;
 
     CHECK(key_link(&key, account, name, region));
     txn_delete(txn, &key);
-    CHECK(view_links(&txn->view, account, name, &left) == OK);
-    if (left.n == 0) {
-        index_set_links(txn, account, name, false);
-    }
-    view_links_free(&left);
+    index_links_changed(txn, account, name);
 }
 
 static void dirty_add(struct txn *txn, const char *region) {

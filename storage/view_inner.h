@@ -65,5 +65,7 @@ const uint8_t *scan_value(struct scan *scan, size_t *ret_len);
 void scan_next(struct scan *scan);
 void scan_seek(struct scan *scan, const struct key *to);
 MUSTCHECK enum errc scan_end(struct scan *scan);
+/* Is there a key of the state that begins with the prefix? */
+MUSTCHECK enum errc scan_any(const struct view *view, const struct key *prefix, bool *ret);
 
 #endif

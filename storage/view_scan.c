@@ -98,6 +98,16 @@ enum errc scan_end(struct scan *scan) {
     return message ? view_failed(scan->view, message) : OK;
 }
 
+enum errc scan_any(const struct view *view, const struct key *prefix, bool *ret) {
+    struct scan scan;
+    const uint8_t *key;
+    size_t len;
+
+    scan_begin(&scan, view, prefix, NULL);
+    *ret = scan_get(&scan, &key, &len);
+    return scan_end(&scan);
+}
+
 static enum errc links_add(struct view_links *links, size_t *room, ProtobufCMessage *message) {
     if (links->n == *room) {
         size_t more = *room ? *room * 2 : 8;
@@ -261,16 +271,11 @@ enum errc view_outbox_has_notice(const struct view *view, const char *region, co
 
     for (size_t i = 0; code == OK && !found && i < KEY_OUTBOX_KINDS; i++) {
         struct key prefix;
-        struct scan scan;
-        const uint8_t *key;
-        size_t len;
         if (key_outbox_order[i] == REDOUBT__OUTBOX_KIND__OUTBOX_UPSERT ||
             !key_outbox_name_prefix(&prefix, region, key_outbox_order[i], account, name)) {
             continue;
         }
-        scan_begin(&scan, view, &prefix, NULL);
-        found = scan_get(&scan, &key, &len);
-        code = scan_end(&scan);
+        code = scan_any(view, &prefix, &found);
     }
     if (code == OK) {
         *ret = found;

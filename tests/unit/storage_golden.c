@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/limits.h"
+#include "storage/index.h"
 #include "storage/keys.h"
 #include "storage/log_codec.h"
 #include "storage/record.pb-c.h"
@@ -25,7 +26,7 @@
 #define FOLDER  "tests/golden/v1"
 #define ACCOUNT "123456789012"
 
-enum { HEX_LINE = 32, GOLDEN_MAX = 8192 };
+enum { HEX_LINE = 32, GOLDEN_MAX = 16384 };
 
 static char *text(const char *constant) {
     return (char *)(uintptr_t)constant;
@@ -387,6 +388,91 @@ static void test_key_parsing(void **state) {
     assert_false(key_outbox(&key, "eu-west-1", key_outbox_order[0], ACCOUNT, "a", ""));
 }
 
+/* The rows of the index for one secret. The index is no promise: if it has to change, raise
+ * INDEX_FORMAT, so that every node builds its own anew, and write the file of the new number. */
+static void test_index(void **state) {
+    Redoubt__Secret secret = REDOUBT__SECRET__INIT;
+    Redoubt__Tag tag = REDOUBT__TAG__INIT;
+    Redoubt__Tag *tags[] = {&tag};
+    Redoubt__Origin origin = REDOUBT__ORIGIN__INIT;
+    const struct due due = {
+        .kind = DUE_PRUNE, .due_ms = 1700000000000, .account = ACCOUNT, .name = "app/db"};
+    struct index_secret row;
+    struct index_rows rows;
+    struct buf content;
+    struct key key;
+    char name[32];
+
+    secret.name = text("app/AppBeta-long-name");
+    secret.description = text("whatIt isFOR: #1");
+    tag.key = text("team");
+    tag.value =
+        text("a value of more than sixty-four bytes, so that it has grams of the third kind");
+    secret.tags = tags;
+    secret.n_tags = 1;
+    origin.region = text("eu-west-1");
+    secret.replica_of = &origin;
+    secret.has_changed_ms = 1;
+    secret.changed_ms = 1700000000123;
+    secret.created_seq = 0x0102030405060708U;
+    buf_init(&content, GOLDEN_MAX);
+    index_rows_init(&rows);
+    index_rows_make(&rows, ACCOUNT, &secret);
+    for (size_t i = 0; i < rows.n; i++) {
+        buf_append_le16(&content, (uint16_t)rows.items[i].key_len);
+        buf_append_le16(&content, (uint16_t)rows.items[i].value_len);
+        buf_append(&content, rows.bytes.data + rows.items[i].at,
+                   rows.items[i].key_len + rows.items[i].value_len);
+    }
+    index_rows_fini(&rows);
+    index_secret_of(&secret, true, &row);
+    index_secret_encode(&row, &content);
+    assert_true(index_key_secret(&key, ACCOUNT, 7));
+    keys_add(&content, &key);
+    assert_true(index_key_name(&key, ACCOUNT, "app/db"));
+    keys_add(&content, &key);
+    assert_true(index_key_count(&key, ACCOUNT));
+    keys_add(&content, &key);
+    assert_true(index_key_when(&key, INDEX_SPACE_CHANGED, ACCOUNT, 1700000000123, 7));
+    keys_add(&content, &key);
+    assert_true(index_key_when(&key, INDEX_SPACE_ACCESSED, ACCOUNT, INT64_MIN, 7));
+    keys_add(&content, &key);
+    assert_true(index_key_due(&key, &due));
+    keys_add(&content, &key);
+    index_key_format(&key);
+    keys_add(&content, &key);
+    (void)snprintf(name, sizeof(name), "index_%d", INDEX_FORMAT);
+    golden_check(name, &content);
+    buf_fini(&content);
+}
+
+static void test_index_parsing(void **state) {
+    const struct due due = {.kind = DUE_PURGE, .due_ms = -5, .account = ACCOUNT, .name = "app/db"};
+    char account[LIMIT_ACCOUNT + 1];
+    char name[LIMIT_NAME + 1];
+    struct due read;
+    struct key key;
+    struct key other;
+
+    assert_true(index_key_due(&key, &due));
+    assert_true(index_parse_due(key.data, key.len, &read, account, name));
+    assert_int_equal(read.kind, DUE_PURGE);
+    assert_int_equal(read.due_ms, -5);
+    assert_string_equal(read.account, ACCOUNT);
+    assert_string_equal(read.name, "app/db");
+    for (size_t len = 0; len < key.len - 6; len++) {
+        assert_false(index_parse_due(key.data, len, &read, account, name));
+    }
+    key.data[9] = 3;
+    assert_false(index_parse_due(key.data, key.len, &read, account, name));
+    /* Times order as bytes do, also before 1970. */
+    assert_true(index_key_when(&key, INDEX_SPACE_ACCESSED, ACCOUNT, INT64_MIN, 7));
+    assert_true(index_key_when(&other, INDEX_SPACE_ACCESSED, ACCOUNT, -1, 1));
+    assert_true(memcmp(key.data, other.data, key.len) < 0);
+    assert_true(index_key_when(&key, INDEX_SPACE_ACCESSED, ACCOUNT, 0, 1));
+    assert_true(memcmp(other.data, key.data, key.len) < 0);
+}
+
 static void test_log_entry(void **state) {
     const struct log_entry entry = {
         .term = 5, .type = 1, .data = (const uint8_t *)"a command", .len = 9};
@@ -460,7 +546,8 @@ int main(void) {
         cmocka_unit_test(test_outbox),        cmocka_unit_test(test_grave),
         cmocka_unit_test(test_key),           cmocka_unit_test(test_region),
         cmocka_unit_test(test_plain_records), cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_key_parsing),   cmocka_unit_test(test_log_entry),
+        cmocka_unit_test(test_key_parsing),   cmocka_unit_test(test_index),
+        cmocka_unit_test(test_index_parsing), cmocka_unit_test(test_log_entry),
         cmocka_unit_test(test_log_meta),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
