@@ -29,7 +29,7 @@ def refused(driver, error, operation, **params):
 
 
 @rule("1.1.1", "1.2.1", "1.4.6", "3.2.1", "3.2.6", "3.4.put.1", "3.5.stage.2")
-def test_life_of_a_secret(driver, api, secrets):
+def test_life_of_a_secret(target, driver, api, secrets):
     name = secrets.name()
     made = driver.call("CreateSecret", Name=name, SecretString="one é\U0001f512", Description="what for",
                        Tags=[{"Key": "team", "Value": "a"}, {"Key": "empty", "Value": ""}])
@@ -40,8 +40,13 @@ def test_life_of_a_secret(driver, api, secrets):
                 RemoveFromVersionId=put["VersionId"])
     driver.call("TagResource", SecretId=name, Tags=[{"Key": "env", "Value": "test"}])
     driver.call("UntagResource", SecretId=name, TagKeys=["team"])
-    for operation, params in [("GetSecretValue", {}), ("GetSecretValue", {"VersionStage": "AWSPREVIOUS"}), ("DescribeSecret", {}),
-                              ("ListSecretVersionIds", {"IncludeDeprecated": True})]:
+    for params in ({}, {"VersionStage": "AWSPREVIOUS"}):
+        assert driver.call("GetSecretValue", SecretId=made["ARN"], **params) == api.call("GetSecretValue", SecretId=name, **params)
+
+    def both_were_read():  # shown a moment behind the answer
+        return all("LastAccessedDate" in entry for entry in api.call("ListSecretVersionIds", SecretId=name)["Versions"])
+    eventually(both_were_read, target.patience, "the dates of the reads")
+    for operation, params in [("DescribeSecret", {}), ("ListSecretVersionIds", {"IncludeDeprecated": True})]:
         wire = api.call(operation, SecretId=name, **params)
         assert driver.call(operation, SecretId=made["ARN"], **params) == wire, operation
     assert api.call("GetSecretValue", SecretId=name)["SecretString"] == "one é\U0001f512"
