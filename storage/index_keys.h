@@ -29,24 +29,22 @@ enum index_field {
     INDEX_FIELD_PRIMARY_HERE = 6, /* without gram: a primary with links */
 };
 
-/* Grams: a text is found by its beginnings of these lengths: 1, every second up to 16, every fourth
- * up to 64, every sixteenth up to 512. What lies between is told apart by the rows' values, at the
- * cost of stepping over rows; every length more is a quarter of all rows more. */
+/* Grams: a text is found by its beginnings of these lengths: every one up to 16 (of words: 1, and
+ * every second), every fourth up to 64, every sixteenth up to 512. What lies between is told apart
+ * by the rows' values, at the cost of stepping over rows; words, of which there are many and short
+ * ones, would be half of all rows more. */
 enum { GRAM_DENSE = 16, GRAM_MIDDLE = 64, GRAM_MAX = 512 };
 
-static inline size_t gram_next(size_t len) {
+static inline size_t gram_next(enum index_field field, size_t len) {
     if (len < GRAM_DENSE) {
-        return len < 2 ? len + 1 : len + 2;
+        return field != INDEX_FIELD_WORD || len < 2 ? len + 1 : len + 2;
     }
     return len < GRAM_MIDDLE ? len + 4 : len + 16;
 }
 /* The longest gram of a text of `len` bytes. */
-static inline size_t gram_floor(size_t len) {
-    if (len < 2) {
-        return len;
-    }
+static inline size_t gram_floor(enum index_field field, size_t len) {
     if (len <= GRAM_DENSE) {
-        return len - len % 2;
+        return field != INDEX_FIELD_WORD || len < 2 ? len : len - len % 2;
     }
     if (len <= GRAM_MIDDLE) {
         return len - len % 4;
@@ -54,8 +52,8 @@ static inline size_t gram_floor(size_t len) {
     return len >= GRAM_MAX ? GRAM_MAX : len - len % 16;
 }
 /* How many bytes a text has, at most, behind a gram and before the next longer one begins. */
-static inline size_t gram_rest(size_t len) {
-    return len >= GRAM_MAX ? 0 : gram_next(len) - len - 1;
+static inline size_t gram_rest(enum index_field field, size_t len) {
+    return len >= GRAM_MAX ? 0 : gram_next(field, len) - len - 1;
 }
 
 void index_key_format(struct key *out);

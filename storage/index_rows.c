@@ -259,7 +259,7 @@ static struct index_row *rows_next(struct index_rows *rows) {
 
 /* What the terms that share the gram go on with: they stand together from the first on. */
 static void add_rests(struct buf *out, const struct terms *terms, size_t first, size_t gram_len) {
-    size_t room = gram_rest(gram_len);
+    size_t room = gram_rest(terms->items[first].field, gram_len);
     const char *last = NULL;
     size_t last_len = 0;
 
@@ -287,7 +287,7 @@ static void add_grams(struct index_rows *rows, const char *account, uint64_t seq
     const struct term *term = &terms->items[i];
     size_t shared = i > 0 ? terms_shared(term, &terms->items[i - 1]) : 0;
 
-    for (size_t len = 1; len <= term->len; len = gram_next(len)) {
+    for (size_t len = 1; len <= term->len; len = gram_next(term->field, len)) {
         struct index_row *row;
         struct key key;
         if (len <= shared) {

@@ -146,7 +146,7 @@ static void rows_settle(struct postings *p, struct node *node) {
 static void rows_seek(struct postings *p, struct node *node, uint64_t rank) {
     struct key key = node->prefix;
 
-    for (int i = 0; node->is_open && i < STEPS_BEFORE_SEEK; i++) {
+    for (int i = 0; node->has_rank && i < STEPS_BEFORE_SEEK; i++) {
         scan_next(&node->scan);
         p->effort += EFFORT_STEP;
         rows_settle(p, node);
@@ -253,6 +253,22 @@ static void node_seek(struct postings *p, struct node *node, uint64_t rank) {
     }
 }
 
+static void node_rewind(struct node *node) {
+    node->has_rank = false;
+    node->is_over = false;
+    for (size_t i = 0; node->children != NULL && i < node->n; i++) {
+        node_rewind(node->children[i]);
+    }
+}
+
+void postings_rewind(struct postings *postings) {
+    node_rewind(postings->root);
+}
+
+uint64_t postings_effort(const struct postings *postings) {
+    return postings->effort;
+}
+
 bool postings_seek(struct postings *postings, uint64_t *seq, uint64_t patience) {
     postings->limit = postings->effort + patience;
     node_seek(postings, postings->root, rank_of(postings, *seq));
@@ -263,61 +279,12 @@ bool postings_seek(struct postings *postings, uint64_t *seq, uint64_t patience) 
     return true;
 }
 
-/* ---- asking ---- */
-
-static bool rows_have(struct postings *p, const struct node *node, uint64_t seq) {
-    struct held held = {.data = NULL};
-    struct key key = node->prefix;
-    bool has;
-
-    put_be64(key.data + key.len, seq);
-    key.len += sizeof(seq);
-    p->effort += EFFORT_GET;
-    note(p, view_hold(p->view, FAMILY_INDEX, &key, &held));
-    has = held.data != NULL && index_rest_matches(held.data, held.len, node->rest, node->rest_len);
-    view_release(&held);
-    return has;
-}
-
-static bool node_has(struct postings *p, const struct node *node, uint64_t seq) {
-    size_t at;
-
-    switch (node->kind) {
-    case NODE_ROWS:
-        return rows_have(p, node, seq);
-    case NODE_SEQS:
-        at = seqs_find(node, seq);
-        return at < node->n && node->seqs[at] == seq;
-    case NODE_ALL_OF:
-        for (size_t i = 0; i < node->n; i++) {
-            if (!node_has(p, node->children[i], seq)) {
-                return false;
-            }
-        }
-        return true;
-    case NODE_ANY_OF:
-        for (size_t i = 0; i < node->n; i++) {
-            if (node_has(p, node->children[i], seq)) {
-                return true;
-            }
-        }
-        return false;
-    }
-    return true;
-}
-
-bool postings_has(struct postings *postings, uint64_t seq) {
-    return node_has(postings, postings->root, seq);
-}
-
-uint64_t postings_effort(const struct postings *postings) {
-    return postings->effort;
-}
-
 /* ---- making ---- */
 
-enum errc names_probe(const struct view *view, const char *account, const char *prefix, size_t max,
-                      uint64_t **ret, size_t *ret_n) {
+/* The numbers of the secrets whose names begin with `prefix`, if they are at most `max`: *ret
+ * owned, in no order. More of them: *ret NULL. */
+static enum errc names_probe(const struct view *view, const char *account, const char *prefix,
+                             size_t max, uint64_t **ret, size_t *ret_n) {
     uint64_t *seqs = NULL;
     size_t n = 0;
     struct key begin;
@@ -382,7 +349,7 @@ static enum index_field field_of(enum list_field field) {
 static struct node *rows_new(struct postings *p, enum index_field field, const char *text) {
     struct node *node = node_new(p, NODE_ROWS);
     size_t len = strnlen(text, field == INDEX_FIELD_WORD ? WORD_MAX : GRAM_MAX);
-    size_t gram = gram_floor(len);
+    size_t gram = gram_floor(field, len);
 
     if (node == NULL) {
         return NULL;
@@ -401,7 +368,7 @@ static struct node *name_new(struct postings *p, const char *prefix) {
     size_t n = 0;
     struct node *node;
 
-    if (gram_floor(len) != len) {
+    if (gram_floor(INDEX_FIELD_NAME, len) != len) {
         note(p, names_probe(p->view, p->account, prefix, PROBE_MAX, &seqs, &n));
     }
     if (seqs == NULL) {

@@ -15,7 +15,17 @@
 
 #include <stdio.h>
 
-enum { SECRETS_MAX = 256, CLAUSES = 3, ANY = 3, TERMS = 3, QUERIES = 12, STEPS = 250, SEEDS = 4 };
+enum {
+    SECRETS_MAX = 4096,
+    MANY = 4000,
+    CLAUSES = 3,
+    ANY = 3,
+    TERMS = 3,
+    QUERIES = 12,
+    QUERIES_OF_MANY = 60,
+    STEPS = 200,
+    SEEDS = 3,
+};
 
 static const int64_t DAY_MS = 24LL * 60 * 60 * 1000;
 
@@ -224,16 +234,18 @@ struct seen {
     size_t max;
 };
 
+static int compare_name_of_fact(const void *name, const void *fact) {
+    return strcmp(name, ((const struct fact *)fact)->secret->name);
+}
+
 static bool see(void *arg, const Redoubt__Secret *secret) {
     struct seen *seen = arg;
-    size_t i = 0;
+    const struct fact *fact = bsearch(secret->name, seen->facts->items, seen->facts->n,
+                                      sizeof(seen->facts->items[0]), compare_name_of_fact);
 
-    while (i < seen->facts->n && strcmp(seen->facts->items[i].secret->name, secret->name) != 0) {
-        i++;
-    }
-    assert_true(i < seen->facts->n);
+    assert_non_null(fact);
     assert_true(seen->n < SECRETS_MAX);
-    seen->items[seen->n++] = i;
+    seen->items[seen->n++] = (size_t)(fact - seen->facts->items);
     return seen->n < seen->max;
 }
 
@@ -274,14 +286,14 @@ static size_t assert_list(const struct view *view, const struct facts *facts,
 
 /* Page by page, each begun at the position of the last secret shown, each secret comes once. */
 static void assert_pages(const struct view *view, const struct facts *facts,
-                         const struct list_query *query, struct rng *rng) {
+                         const struct list_query *query, struct rng *rng, size_t most) {
     struct list_position at = {.is_set = false};
     bool is_seen[SECRETS_MAX] = {false};
     struct seen page;
     size_t max;
 
     do {
-        max = rng_below(rng, 7) + 1;
+        max = rng_below(rng, most) + 1;
         page = list(view, facts, query, &at, max);
         for (size_t i = 0; i < page.n; i++) {
             assert_false(is_seen[page.items[i]]);
@@ -452,7 +464,7 @@ static void assert_view(const struct view *view, struct worker *worker, struct t
         size_t extra;
         random_query(&worker->rng, &facts, &sample);
         extra = assert_list(view, &facts, &sample.query);
-        assert_pages(view, &facts, &sample.query, &worker->rng);
+        assert_pages(view, &facts, &sample.query, &worker->rng, 7);
         assert_from_anywhere(view, &facts, &sample.query, &worker->rng);
         if (view != txn_view(worker->txn)) {
             tally->queries++;
@@ -511,9 +523,61 @@ static void test_random_work(void **state) {
     }
 }
 
+/* So many that lists are walked along the rows of their order, told by a set or by lookups. */
+static void test_many_secrets(void **state) {
+    static struct facts facts;
+    static struct sample sample;
+    struct engine *engine = scratch_open(NULL);
+    struct worker worker;
+    struct view *view;
+    size_t matches = 0;
+    size_t extra = 0;
+
+    worker_begin(&worker, engine, seed_of(100));
+    for (unsigned i = 0; i < MANY; i++) {
+        char base[LIMIT_NAME + 1];
+        char name[LIMIT_NAME + 1];
+        Redoubt__Secret *secret;
+        random_name(&worker.rng, base);
+        (void)snprintf(name, sizeof(name), "%.500s%u", base, i);
+        secret = worker_new_secret(&worker, name);
+        secret->changed_ms += (int64_t)rng_below(&worker.rng, MANY);
+        txn_put_secret(worker.txn, index_accounts[0], secret);
+        redoubt__secret__free_unpacked(secret, NULL);
+        if (i % 200 == 0) {
+            worker_commit(&worker);
+        }
+    }
+    worker_commit(&worker);
+    view = view_new(engine);
+    facts_read(view, index_accounts[0], &facts);
+    assert_int_equal(facts.n, MANY);
+    for (size_t i = 0; i < QUERIES_OF_MANY; i++) {
+        random_query(&worker.rng, &facts, &sample);
+        if (i % 3 == 0) {
+            sample.query.n_clauses = 1;
+        }
+        extra += assert_list(view, &facts, &sample.query);
+        assert_pages(view, &facts, &sample.query, &worker.rng, 1000);
+        assert_from_anywhere(view, &facts, &sample.query, &worker.rng);
+        for (size_t k = 0; k < facts.n; k++) {
+            matches += satisfies(&facts.items[k], &sample.query) ? 1 : 0;
+        }
+    }
+    facts_free(&facts);
+    view_free(view);
+    assert_index_is_true(engine);
+    worker_end(&worker);
+    engine_close(engine);
+    (void)printf("%zu matches, %zu others shown\n", matches, extra);
+    assert_true(matches > MANY);
+    assert_true(extra * 20 < matches);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_work),
+        cmocka_unit_test(test_many_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

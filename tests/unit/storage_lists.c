@@ -115,12 +115,16 @@ static void test_every_length(void **state) {
     memcpy(value, name, 256);
     value[256] = '\0';
     put(1, name, NULL, value + 128, value);
-    assert_int_equal(gram_floor(LIMIT_NAME), LIMIT_NAME);
+    assert_int_equal(gram_floor(INDEX_FIELD_NAME, LIMIT_NAME), LIMIT_NAME);
     for (size_t len = 1; len <= LIMIT_NAME; len++) {
         memcpy(other, name, len);
         other[len] = '\0';
         assert_term(LIST_NAME, other, name);
-        assert_true(gram_floor(len) + gram_rest(gram_floor(len)) >= len);
+        for (int field = INDEX_FIELD_NAME; field <= INDEX_FIELD_WORD; field++) {
+            size_t gram = gram_floor((enum index_field)field, len);
+            assert_in_range(gram, 1, len);
+            assert_true(gram + gram_rest((enum index_field)field, gram) >= len);
+        }
         if (len <= 256) {
             assert_term(LIST_TAG_VALUE, other, name);
         }
@@ -267,16 +271,21 @@ static bool count_some(void *arg, const Redoubt__Secret *secret) {
     return ++counter->n < counter->max;
 }
 
-/* Two dense lists that never meet: the walk says where it is, instead of walking in silence. */
+/* Dense lists that never meet, looked at thirty times each: the walk shows where it is in the end,
+ * instead of walking in silence. */
 static void test_a_fruitless_walk_reports(void **state) {
-    enum { N = 33000 }; /* more than is looked at in search of candidates */
+    enum { N = 12000, TIMES = 30 };
     const struct list_term odd = {.field = LIST_TAG_VALUE, .prefix = "odd"};
     const struct list_term even = {.field = LIST_NAME, .prefix = "e"};
-    const struct list_terms terms[] = {{.terms = &odd, .n = 1}, {.terms = &even, .n = 1}};
-    const struct list_clause clauses[] = {{.any = &terms[0], .n = 1}, {.any = &terms[1], .n = 1}};
+    struct list_terms any[2][TIMES];
+    const struct list_clause clauses[] = {{.any = any[0], .n = TIMES}, {.any = any[1], .n = TIMES}};
     const struct list_position start = {.is_set = false};
     struct view *view;
 
+    for (size_t i = 0; i < TIMES; i++) {
+        any[0][i] = (struct list_terms){.terms = &odd, .n = 1};
+        any[1][i] = (struct list_terms){.terms = &even, .n = 1};
+    }
     for (uint64_t i = 1; i <= N; i++) {
         char name[32];
         (void)snprintf(name, sizeof(name), "%c%" PRIu64, i % 2 == 0 ? 'e' : 'o', i);
@@ -295,7 +304,7 @@ static void test_a_fruitless_walk_reports(void **state) {
             struct counter counter = {.max = SIZE_MAX};
             assert_int_equal(
                 view_list(view, index_accounts[0], &query, &start, count_some, &counter), OK);
-            assert_in_range(counter.n, N / 200, N / 2);
+            assert_in_range(counter.n, 10, N / 2);
         }
     }
     view_free(view);
