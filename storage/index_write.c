@@ -131,7 +131,10 @@ static int compare_bytes(const uint8_t *a, size_t a_len, const uint8_t *b, size_
 
 /* One deferred change: u8 is it a put, u16 length of the key, u32 length of the value, key, value.
  */
-enum { TERM_HEAD = 7 };
+enum {
+    TERM_HEAD = 7,
+    TERMS_KEPT = 4 * 1024 * 1024, /* memory that stays with a transaction for the next entry */
+};
 
 static void defer_term(struct buf *terms, bool is_put, const uint8_t *bytes, size_t key_len,
                        size_t value_len) {
@@ -205,6 +208,9 @@ void index_flush_terms(struct txn *txn, rocksdb_writebatch_t *batch) {
     }
     free(changes);
     buf_reset(&txn->terms);
+    if (txn->terms.room > TERMS_KEPT) {
+        buf_fini(&txn->terms);
+    }
 }
 
 void index_add(const struct index_sink *sink, const char *account, uint64_t seq,

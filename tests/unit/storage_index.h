@@ -194,17 +194,11 @@ static inline const char *random_tag_text(struct rng *rng) {
 
 static inline void random_description(struct rng *rng, char out[512]) {
     static const char *const words[] = {
-        "secret",
-        "Secret",
-        "SecretFTag",
-        "the",
-        "database",
-        "credsDatabase#892",
-        "of",
-        "PROD",
-        "x",
-        "wordOfMoreThanSixtyFourLettersWhichIsMoreThanAnyWordIsAllowed"
-        "tobebecauseitendsthere"};
+        "secret",     "Secret",
+        "SecretFTag", "the",
+        "database",   "credsDatabase#892",
+        "of",         "PROD",
+        "x",          "aWordofmorethansixtyfourletterswhichislongerthananywordisallowedtobe"};
     size_t n = rng_below(rng, 5);
     size_t len = 0;
 
