@@ -2,8 +2,8 @@
 
 #include "base/arena.h"
 #include "model/secret_id.h"
+#include "server/place.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <ini.h>
 #include <inttypes.h>
@@ -205,19 +205,16 @@ static enum errc set_defaults(struct loading *loading) {
 }
 
 /* Of "host:port". A name that only looks like a loopback address may stand for any other. */
+/* "host:port". */
 static bool address_is_loopback(const char *address) {
     const char *colon = strrchr(address, ':');
     char host[sizeof("255.255.255.255")];
-    struct in_addr v4;
 
-    if (strncmp(address, "[::1]:", 6) == 0 || strncmp(address, "localhost:", 10) == 0) {
-        return true;
-    }
     if (colon == NULL || (size_t)(colon - address) >= sizeof(host)) {
         return false;
     }
     (void)snprintf(host, sizeof(host), "%.*s", (int)(colon - address), address);
-    return inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127;
+    return place_is_loopback(host);
 }
 
 /* The API carries secrets in clear without TLS: that leaves the machine only when somebody said so.

@@ -7,6 +7,7 @@
 #include "crypto/keyring.h"
 #include "crypto/tls.h"
 #include "model/secret_id.h"
+#include "server/place.h"
 #include "server/probe.h"
 
 #include <ctype.h>
@@ -59,21 +60,10 @@ static bool path_exists(const char *path) {
     return access(path, F_OK) == 0;
 }
 
-static bool is_loopback(const char *address) {
-    return strncmp(address, "127.", 4) == 0 || strcmp(address, "localhost") == 0;
-}
-
 /* ---- files ---- */
 
 static void path_in(char out[DEV_PATH], const char *folder, const char *name) {
     CHECK(snprintf(out, DEV_PATH, "%s/%s", folder, name) < DEV_PATH);
-}
-
-static enum errc make_folder(const char *path, struct err *err) {
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        return err_set(err, ERR_IO, "cannot make %s: %s", path, strerror(errno));
-    }
-    return OK;
 }
 
 static enum errc read_regions(struct dev *dev, struct err *err) {
@@ -112,7 +102,7 @@ static enum errc read_regions(struct dev *dev, struct err *err) {
 
 static enum errc make_shared_files(const struct dev *dev, struct err *err) {
     char cert[DEV_PATH], key[DEV_PATH], credentials[DEV_PATH];
-    enum errc code = make_folder(dev->folder, err);
+    enum errc code = place_make_folder(dev->folder, err);
 
     path_in(cert, dev->folder, "ca.crt");
     path_in(key, dev->folder, "ca.key");
@@ -129,7 +119,7 @@ static enum errc make_shared_files(const struct dev *dev, struct err *err) {
 static enum errc make_region_keys(const struct dev *dev, const struct dev_region *region,
                                   struct err *err) {
     char ca_cert[DEV_PATH], ca_key[DEV_PATH], cert[DEV_PATH], key[DEV_PATH], root[DEV_PATH];
-    enum errc code = make_folder(region->folder, err);
+    enum errc code = place_make_folder(region->folder, err);
 
     path_in(ca_cert, dev->folder, "ca.crt");
     path_in(ca_key, dev->folder, "ca.key");
@@ -168,7 +158,7 @@ static void print_config(FILE *out, const struct dev *dev, const struct dev_regi
                   region->name);
     (void)fprintf(out, "[api]\nlisten = %s:%u\nworkers = 2\ncredentials = ../credentials\n%s\n",
                   dev->options->bind, region->port,
-                  is_loopback(dev->options->bind) ? "" : "allow_plain = true\n");
+                  place_is_loopback(dev->options->bind) ? "" : "allow_plain = true\n");
     (void)fprintf(out, "[keys]\nroot_key = root.key\n\n");
     (void)fprintf(out,
                   "[peer]\nlisten = %s:%u\nca = ../ca.crt\ncert = node.crt\nkey = node.key\n\n",
@@ -182,7 +172,7 @@ static void print_config(FILE *out, const struct dev *dev, const struct dev_regi
     (void)fprintf(out, "[peers]\n");
     for (size_t i = 0; i < dev->n_regions; i++) {
         (void)fprintf(out, "%s = %s:%u\n", dev->regions[i].name,
-                      is_loopback(dev->options->bind) ? dev->options->bind : "127.0.0.1",
+                      place_is_loopback(dev->options->bind) ? dev->options->bind : "127.0.0.1",
                       dev->regions[i].port + DEV_PEER_OFFSET);
     }
 }
@@ -265,7 +255,7 @@ static enum errc prepare(struct dev *dev, struct err *err) {
 /* ---- what the user pastes ---- */
 
 static void print_exports(FILE *out, const struct dev *dev, const struct dev_region *unused) {
-    const char *host = is_loopback(dev->options->bind) ? dev->options->bind : "127.0.0.1";
+    const char *host = place_is_loopback(dev->options->bind) ? dev->options->bind : "127.0.0.1";
     char path[DEV_PATH];
     struct credentials *credentials = NULL;
     const struct secret *secret;
@@ -304,7 +294,7 @@ static void print_exports(FILE *out, const struct dev *dev, const struct dev_reg
 }
 
 static bool all_regions_serve(const struct dev *dev) {
-    const char *host = is_loopback(dev->options->bind) ? dev->options->bind : "127.0.0.1";
+    const char *host = place_is_loopback(dev->options->bind) ? dev->options->bind : "127.0.0.1";
 
     for (size_t i = 0; i < dev->n_regions; i++) {
         if (dev->regions[i].pid == 0 || !probe_health(host, dev->regions[i].port)) {
@@ -458,7 +448,7 @@ static int stop_all(struct dev *dev) {
 }
 
 static enum errc resolve_folder(struct dev *dev, struct err *err) {
-    enum errc code = make_folder(dev->options->data, err);
+    enum errc code = place_make_folder(dev->options->data, err);
 
     if (code == OK) {
         code = check_folder(dev->options->data, err);

@@ -11,6 +11,7 @@
 #include "crypto/tls.h"
 #include "replication/shipper.h"
 #include "server/jobs.h"
+#include "server/place.h"
 #include "storage/engine.h"
 
 #include <errno.h>
@@ -49,13 +50,6 @@ struct parts {
     struct throttle *throttle; /* NULL: off */
     struct service service;
 };
-
-static enum errc make_folder(const char *path, struct err *err) {
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        return err_set(err, ERR_IO, "cannot make %s: %s", path, strerror(errno));
-    }
-    return OK;
-}
 
 /* The id of this node in its group: made once, kept with the data. */
 static enum errc load_node_id(const struct config *config, uint64_t *ret, struct err *err) {
@@ -115,7 +109,7 @@ static enum errc open_store(struct parts *parts, const struct config *config, st
     enum errc code;
 
     (void)snprintf(path, sizeof(path), "%s/store", config->data);
-    code = make_folder(config->data, err);
+    code = place_make_folder(config->data, err);
     if (code != OK) {
         return code;
     }
