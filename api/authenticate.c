@@ -49,9 +49,12 @@ enum errc authenticate_caller(struct credentials *credentials, const struct sigv
         return code;
     }
     identity = credentials_find(credentials, claim->access_key_id);
-    if (identity == NULL || claim->security_token != NULL) {
-        /* All keys are long-term ones: a session's token belongs to none of them. */
+    if (identity == NULL) {
         return err_default(err, ERR_UNRECOGNIZED_CLIENT);
+    }
+    code = credentials_check_session(credentials, identity, claim, now_ms, err);
+    if (code != OK) {
+        return code;
     }
     credentials_signing_key(credentials, identity, claim, key);
     code = sigv4_verify(request, claim, key, err);

@@ -31,7 +31,7 @@ MUSTCHECK enum errc authenticate_region(const struct region_rules *rules,
                                         const struct sigv4_claim *claim, bool *ret_forward,
                                         struct err *err);
 
-/* Scope, clock, key, signature. *ret is borrowed from `credentials`. */
+/* Scope, clock, key, session, signature. *ret is borrowed from `credentials`. */
 MUSTCHECK enum errc authenticate_caller(struct credentials *credentials,
                                         const struct sigv4_request *request,
                                         const struct sigv4_claim *claim, int64_t now_ms,

@@ -17,6 +17,12 @@ enum errc error_public(enum errc code) {
 }
 
 void error_body_write(struct buf *out, enum errc code, const char *message) {
+    if (code == ERR_UNKNOWN_PROTOCOL) {
+        /* Nothing says how the caller wants to be spoken to: the dispatcher's own form. */
+        buf_append_str(out, "{\"Output\":{\"__type\":\"com.amazon.coral.service#"
+                            "UnknownOperationException\"},\"Version\":\"1.0\"}");
+        return;
+    }
     buf_append_str(out, "{\"__type\":\"");
     if (code == ERR_UNKNOWN_OPERATION) {
         buf_append_str(out, "com.amazon.coral.service#"); /* the dispatcher's, unlike all others */

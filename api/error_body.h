@@ -7,7 +7,7 @@
 #include "base/errc.h"
 
 /* What a client is told of `code`: codes of inside the house become InternalServiceError, a lost
- * leadership ServiceUnavailableException, everything else stays. */
+ * leadership ServiceUnavailable, everything else stays. */
 enum errc error_public(enum errc code);
 
 /* {"__type":"X","Message":"..."}, the key in lower case for what is not modelled, no message where

@@ -1,17 +1,10 @@
 #include "api/json_text.h"
 
-#include "base/limits.h"
 #include "base/wipe.h"
+#include "model/json_guard.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-
-static pthread_once_t setup_once = PTHREAD_ONCE_INIT;
-
-static void setup(void) {
-    json_set_alloc_funcs(wipe_malloc, wipe_free);
-}
 
 enum { PARSER_STACK = 4096 };
 
@@ -22,44 +15,12 @@ static void __attribute__((noinline)) wipe_dead_stack(void) {
     wipe(room, sizeof(room));
 }
 
-/* One pass over the bytes, before anything is allocated for them. Whether they are JSON at all is
- * the parser's matter. */
-static bool is_modest(const uint8_t *text, size_t len) {
-    size_t depth = 0;
-    size_t values = 0;
-    bool in_string = false;
-
-    for (size_t i = 0; i < len; i++) {
-        uint8_t c = text[i];
-        if (in_string) {
-            if (c == '\\') {
-                i++;
-            } else if (c == '"') {
-                in_string = false;
-            }
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '{' || c == '[') {
-            depth++;
-            values++;
-        } else if (c == '}' || c == ']') {
-            depth -= depth > 0 ? 1 : 0;
-        } else if (c == ',') {
-            values++;
-        }
-        if (depth > LIMIT_JSON_DEPTH || values > LIMIT_JSON_VALUES) {
-            return false;
-        }
-    }
-    return true;
-}
-
 enum errc json_text_parse(const uint8_t *text, size_t len, json_t **ret, struct err *err) {
     json_error_t error;
     json_t *json;
 
-    (void)pthread_once(&setup_once, setup);
-    if (!is_modest(text, len)) {
+    json_guard_setup();
+    if (!json_is_modest(text, len)) {
         return err_set(err, ERR_SERIALIZATION, "The request body is nested too deeply or too long");
     }
     if (len == 0) {

@@ -7,23 +7,35 @@
 
 #include <string.h>
 
-/* version (1), zero (1), position (8, big endian), HMAC-SHA-256 (32): a multiple of three bytes, so
- * that base64 needs no padding. */
+/* version (1), length of the name (2, little endian), when (8, big endian), seq (8, big endian),
+ * HMAC-SHA-256 of all the rest (32), the name, zeros up to a multiple of three bytes, so that
+ * base64 needs no padding. */
 enum {
-    TOKEN_VERSION = 1,
-    TOKEN_HEAD = 10,
-    TOKEN_SIZE = TOKEN_HEAD + DIGEST_SIZE,
-    TOKEN_CHARS = TOKEN_SIZE / 3 * 4,
+    TOKEN_VERSION = 2,
+    TOKEN_NAME_LEN = 1,
+    TOKEN_WHEN = 3,
+    TOKEN_SEQ = 11,
+    TOKEN_MAC = 19,
+    TOKEN_NAME = TOKEN_MAC + DIGEST_SIZE,
+    TOKEN_MAX = TOKEN_NAME + (LIMIT_NAME + 2) / 3 * 3,
+    TOKEN_CHARS_MIN = TOKEN_NAME / 3 * 4,
+    TOKEN_CHARS_MAX = TOKEN_MAX / 3 * 4,
 };
 
-_Static_assert(TOKEN_SIZE % 3 == 0, "a token needs no padding");
-_Static_assert(TOKEN_CHARS + 1 == NEXT_TOKEN_TEXT, "the text fits its buffer");
+_Static_assert(TOKEN_NAME % 3 == 0, "a token needs no padding");
+_Static_assert(TOKEN_CHARS_MAX + 1 == (int)NEXT_TOKEN_TEXT, "the text fits its buffer");
+_Static_assert(TOKEN_CHARS_MAX <= (int)LIMIT_NEXT_TOKEN, "a client can send it back");
+
+static size_t token_size(size_t name_len) {
+    return TOKEN_NAME + (name_len + 2) / 3 * 3;
+}
 
 /* Every piece but the last ends with its NUL, so that no two scopes give the same bytes. */
 static void token_mac(const struct keyring *keyring, const struct next_token_scope *scope,
-                      const uint8_t head[TOKEN_HEAD], uint8_t out[DIGEST_SIZE]) {
+                      const uint8_t *token, size_t size, uint8_t out[DIGEST_SIZE]) {
     const struct digest_piece pieces[] = {
-        {head, TOKEN_HEAD},
+        {token, TOKEN_MAC},
+        {token + TOKEN_NAME, size - TOKEN_NAME},
         {scope->operation, strlen(scope->operation) + 1},
         {scope->account, strlen(scope->account) + 1},
         {scope->region, strlen(scope->region) + 1},
@@ -47,42 +59,66 @@ static char swap_char(char c, const char *from, const char *to) {
 }
 
 void next_token_seal(const struct keyring *keyring, const struct next_token_scope *scope,
-                     uint64_t position, char out[NEXT_TOKEN_TEXT]) {
-    uint8_t token[TOKEN_SIZE] = {TOKEN_VERSION};
+                     const struct list_position *position, char out[NEXT_TOKEN_TEXT]) {
+    uint8_t token[TOKEN_MAX] = {TOKEN_VERSION};
+    size_t name_len = strlen(position->name);
+    size_t size = token_size(name_len);
     struct buf text;
 
-    put_be64(token + 2, position);
-    token_mac(keyring, scope, token, token + TOKEN_HEAD);
-    buf_init(&text, TOKEN_CHARS);
-    base64_encode(&text, token, sizeof(token));
-    CHECK(!text.failed && text.len == TOKEN_CHARS);
-    for (size_t i = 0; i < TOKEN_CHARS; i++) {
+    CHECK(position->is_set && name_len <= LIMIT_NAME);
+    put_le16(token + TOKEN_NAME_LEN, (uint16_t)name_len);
+    put_be64(token + TOKEN_WHEN, (uint64_t)position->when);
+    put_be64(token + TOKEN_SEQ, position->seq);
+    memcpy(token + TOKEN_NAME, position->name, name_len);
+    token_mac(keyring, scope, token, size, token + TOKEN_MAC);
+    buf_init(&text, TOKEN_CHARS_MAX);
+    base64_encode(&text, token, size);
+    CHECK(!text.failed && text.len == size / 3 * 4);
+    for (size_t i = 0; i < text.len; i++) {
         out[i] = swap_char((char)text.data[i], "+/", "-_");
     }
-    out[TOKEN_CHARS] = '\0';
+    out[text.len] = '\0';
     buf_fini(&text);
 }
 
-enum errc next_token_open(const struct keyring *keyring, const struct next_token_scope *scope,
-                          const char *text, uint64_t *ret_position, struct err *err) {
-    uint8_t token[TOKEN_SIZE];
-    uint8_t mac[DIGEST_SIZE];
-    char standard[TOKEN_CHARS];
-    size_t len;
+/* The bytes behind a text of the right form and length. */
+static bool token_bytes(const char *text, uint8_t token[TOKEN_MAX], size_t *ret_size) {
+    char standard[TOKEN_CHARS_MAX];
+    size_t len = strnlen(text, TOKEN_CHARS_MAX + 1);
 
-    if (strlen(text) != TOKEN_CHARS || strpbrk(text, "+/=") != NULL) {
-        return err_default(err, ERR_INVALID_NEXT_TOKEN);
+    if (len < TOKEN_CHARS_MIN || len > TOKEN_CHARS_MAX || len % 4 != 0 ||
+        strpbrk(text, "+/=") != NULL) {
+        return false;
     }
-    for (size_t i = 0; i < TOKEN_CHARS; i++) {
+    for (size_t i = 0; i < len; i++) {
         standard[i] = swap_char(text[i], "-_", "+/");
     }
-    if (!base64_decode(standard, TOKEN_CHARS, token, &len) || len != TOKEN_SIZE) {
+    return base64_decode(standard, len, token, ret_size);
+}
+
+enum errc next_token_open(const struct keyring *keyring, const struct next_token_scope *scope,
+                          const char *text, struct list_position *ret, struct err *err) {
+    uint8_t token[TOKEN_MAX];
+    uint8_t mac[DIGEST_SIZE];
+    size_t size = 0;
+    size_t name_len;
+
+    if (!token_bytes(text, token, &size)) {
         return err_default(err, ERR_INVALID_NEXT_TOKEN);
     }
-    token_mac(keyring, scope, token, mac);
-    if (!digest_equal(mac, token + TOKEN_HEAD, DIGEST_SIZE) || token[0] != TOKEN_VERSION) {
+    name_len = get_le16(token + TOKEN_NAME_LEN);
+    if (name_len > LIMIT_NAME || size != token_size(name_len)) {
         return err_default(err, ERR_INVALID_NEXT_TOKEN);
     }
-    *ret_position = get_be64(token + 2);
+    token_mac(keyring, scope, token, size, mac);
+    if (!digest_equal(mac, token + TOKEN_MAC, DIGEST_SIZE) || token[0] != TOKEN_VERSION) {
+        return err_default(err, ERR_INVALID_NEXT_TOKEN);
+    }
+    *ret = (struct list_position){
+        .is_set = true,
+        .when = (int64_t)get_be64(token + TOKEN_WHEN),
+        .seq = get_be64(token + TOKEN_SEQ),
+    };
+    memcpy(ret->name, token + TOKEN_NAME, name_len);
     return OK;
 }

@@ -9,10 +9,12 @@
 #include "base/check.h"
 #include "base/errc.h"
 #include "crypto/keyring.h"
+#include "storage/view.h"
 
 #include <stdint.h>
 
-enum { NEXT_TOKEN_TEXT = 57 }; /* with the NUL */
+/* The longest token, with its NUL: a position with the longest name. */
+enum { NEXT_TOKEN_TEXT = (51 + (LIMIT_NAME + 2) / 3 * 3) / 3 * 4 + 1 };
 
 /* What a token belongs to. Borrowed. */
 struct next_token_scope {
@@ -22,12 +24,14 @@ struct next_token_scope {
     const char *query; /* everything that selects and orders what is listed, as one text */
 };
 
-/* A token that goes on behind `position`. */
+/* A token that goes on behind `position`, of whatever list the scope is about (its name is at most
+ * LIMIT_NAME bytes long). */
 void next_token_seal(const struct keyring *keyring, const struct next_token_scope *scope,
-                     uint64_t position, char out[NEXT_TOKEN_TEXT]);
-/* ERR_INVALID_NEXT_TOKEN for anything that next_token_seal did not make for this scope. */
+                     const struct list_position *position, char out[NEXT_TOKEN_TEXT]);
+/* The position that it was sealed with (is_set). ERR_INVALID_NEXT_TOKEN for anything that
+ * next_token_seal did not make for this scope. */
 MUSTCHECK enum errc next_token_open(const struct keyring *keyring,
                                     const struct next_token_scope *scope, const char *text,
-                                    uint64_t *ret_position, struct err *err);
+                                    struct list_position *ret, struct err *err);
 
 #endif

@@ -63,8 +63,10 @@ typedef enum errc op_reply_fn(struct op_context *context, const void *in,
 struct op {
     const char *name;
     const char *iam_action;
+    const char *iam_also; /* another action that the caller needs besides; NULL: none */
     const char *summary;
     enum op_class class;
+    bool stateless; /* READ that looks at no state: it waits for no barrier */
     enum op_resource resource;
     const struct shape *in;
     const struct shape *out; /* NULL: the reply has no members */
@@ -82,8 +84,5 @@ extern const size_t op_table_len;
 
 /* NULL for an unknown name. */
 const struct op *op_find(const char *name, size_t len);
-/* A name of the service's API that this release does not implement yet (api/unimplemented.c, the
- * one place). */
-bool op_is_unimplemented(const char *name, size_t len);
 
 #endif

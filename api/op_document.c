@@ -93,13 +93,13 @@ static bool put_extra(json_t *member, const struct field *field, unsigned depth)
     switch (field->kind) {
     case FIELD_STR:
     case FIELD_TOKEN:
+    case FIELD_SECRET:
         return put_rule(member, field->extra);
     case FIELD_STRS:
         return put_element(member, field->extra);
     case FIELD_LIST:
     case FIELD_STRUCT:
         return put(member, "members", members_new(field->extra, depth + 1));
-    case FIELD_SECRET:
     case FIELD_BLOB:
     case FIELD_BOOL:
     case FIELD_INT:
@@ -156,7 +156,9 @@ static json_t *operation_new(const struct op *op) {
 
     if (put(object, "name", json_string(op->name)) &&
         put(object, "action", json_string(op->iam_action)) &&
+        (op->iam_also == NULL || put(object, "action_besides", json_string(op->iam_also))) &&
         put(object, "class", json_string(op->class == OP_READ ? "read" : "write")) &&
+        put(object, "stateless", json_boolean(op->stateless)) &&
         put(object, "resource", json_string(resource_name(op->resource))) &&
         put(object, "summary", json_string(op->summary)) &&
         put(object, "errors", errors_new(op->errors)) &&

@@ -5,13 +5,14 @@
 #include <string.h>
 
 const struct str_rule op_region_rule = {
-    .matches = region_name_is_valid,
+    .matches = region_name_matches,
     .pattern = "^([a-z]+-)+\\d+$",
     .min = 1,
     .max = LIMIT_REGION_NAME,
 };
 
 const struct str_rule op_stage_rule = {.min = 1, .max = LIMIT_STAGE};
+const struct str_rule op_tag_key_rule = {.min = 1, .max = LIMIT_TAG_KEY};
 
 static bool duration_matches(const char *text) {
     size_t digits = strspn(text, "0123456789");
@@ -38,6 +39,12 @@ static const struct field op_tag_fields[] = {OP_TAG(SHAPE_FIELD)};
 #undef SHAPE_SELF
 const struct shape op_tag_shape = {"Tag", sizeof(struct op_tag), op_tag_fields,
                                    ARRAY_LEN(op_tag_fields)};
+
+#define SHAPE_SELF struct op_secret_out
+static const struct field op_secret_out_fields[] = {OP_SECRET_OUT(SHAPE_FIELD)};
+#undef SHAPE_SELF
+const struct shape op_secret_out_shape = {"SecretOut", sizeof(struct op_secret_out),
+                                          op_secret_out_fields, ARRAY_LEN(op_secret_out_fields)};
 
 #define SHAPE_SELF struct op_replica_region
 static const struct field op_replica_region_fields[] = {OP_REPLICA_REGION(SHAPE_FIELD)};

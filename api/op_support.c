@@ -1,13 +1,13 @@
 #include "api/op_support.h"
 
+#include "model/tags.h"
 #include "storage/vault.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define SENTENCE_IN_SYNC "Replication succeeded"
-#define RESERVED_TAGS    "aws:"
 
 enum { VALUE_DIGEST = 32 };
 
@@ -17,7 +17,7 @@ enum errc op_no_memory(struct op_context *context) {
 
 /* --- Which secret ------------------------------------------------------------------------- */
 
-enum errc op_secret_id_any_region(struct op_context *context, const char *text,
+static enum errc id_of_any_region(struct op_context *context, const char *text,
                                   struct secret_id *ret) {
     enum errc rc = secret_id_parse(text, ret, context->err);
 
@@ -32,13 +32,39 @@ enum errc op_secret_id_any_region(struct op_context *context, const char *text,
     return OK;
 }
 
-enum errc op_secret_id(struct op_context *context, const char *text, struct secret_id *ret) {
-    enum errc rc = op_secret_id_any_region(context, text, ret);
+static enum errc id_of_here(struct op_context *context, const char *text, struct secret_id *ret) {
+    enum errc rc = id_of_any_region(context, text, ret);
 
     if (rc == OK && ret->is_arn && strcmp(ret->region, context->region) != 0) {
         return err_default(context->err, ERR_RESOURCE_NOT_FOUND);
     }
     return rc;
+}
+
+enum errc op_check_readable(struct op_context *context, const char *name) {
+    Redoubt__Secret *secret = NULL;
+    enum errc rc = view_secret(context->view, context->identity->account, name, &secret);
+
+    if (rc != OK) {
+        return err_default(context->err, rc);
+    }
+    if (secret != NULL) {
+        redoubt__secret__free_unpacked(secret, NULL);
+    }
+    return OK;
+}
+
+enum errc op_secret_id_any_region(struct op_context *context, const char *text,
+                                  struct secret_id *ret) {
+    enum errc rc = id_of_any_region(context, text, ret);
+
+    return rc == OK ? op_check_readable(context, ret->name) : rc;
+}
+
+enum errc op_secret_id(struct op_context *context, const char *text, struct secret_id *ret) {
+    enum errc rc = id_of_here(context, text, ret);
+
+    return rc == OK ? op_check_readable(context, ret->name) : rc;
 }
 
 static void find_secret_free(void *secret) {
@@ -49,7 +75,7 @@ enum errc op_find_secret(struct op_context *context, const char *text,
                          const Redoubt__Secret **ret) {
     struct secret_id id;
     Redoubt__Secret *secret;
-    enum errc rc = op_secret_id(context, text, &id);
+    enum errc rc = id_of_here(context, text, &id);
 
     if (rc != OK) {
         return rc;
@@ -68,6 +94,16 @@ enum errc op_find_secret(struct op_context *context, const char *text,
         return err_default(context->err, ERR_RESOURCE_NOT_FOUND);
     }
     *ret = secret;
+    return OK;
+}
+
+enum errc op_check_writable(struct op_context *context, const Redoubt__Secret *secret) {
+    if (secret->replica_of != NULL) {
+        return err_set(context->err, ERR_INVALID_PARAMETER, OP_SENTENCE_REPLICA);
+    }
+    if (secret->has_deletion_ms) {
+        return err_set(context->err, ERR_INVALID_REQUEST, OP_SENTENCE_MARKED);
+    }
     return OK;
 }
 
@@ -191,6 +227,25 @@ enum errc op_resolve_key(struct op_context *context, const char *kms_key_id,
     return OK;
 }
 
+static struct vault_place place_of(const struct op_context *context, const Redoubt__SecretRef *ref,
+                                   const char *version_id) {
+    return (struct vault_place){
+        .region = context->region,
+        .account = ref->account,
+        .name = ref->name,
+        .suffix = ref->suffix,
+        .version_id = version_id,
+    };
+}
+
+enum errc op_check_key(struct op_context *context, const Redoubt__SecretRef *ref,
+                       const char *key_id) {
+    /* The id that the service uses, too. */
+    const struct vault_place place = place_of(context, ref, "RequestToValidateKeyAccess");
+
+    return vault_check_key(context->keyring, context->view, &place, key_id, context->err);
+}
+
 static void seal_free(void *sealed) {
     redoubt__sealed__free_unpacked(sealed, NULL);
 }
@@ -198,13 +253,7 @@ static void seal_free(void *sealed) {
 enum errc op_seal(struct op_context *context, const Redoubt__SecretRef *ref, const char *version_id,
                   const char *key_id, struct op_value value, Redoubt__NewValue **ret) {
     struct arena *arena = context->arena;
-    const struct vault_place place = {
-        .region = context->region,
-        .account = ref->account,
-        .name = ref->name,
-        .suffix = ref->suffix,
-        .version_id = version_id,
-    };
+    const struct vault_place place = place_of(context, ref, version_id);
     Redoubt__NewValue *new_value = arena_alloc(arena, sizeof(*new_value));
     uint8_t *digest = arena_alloc(arena, VALUE_DIGEST);
     char *id = arena_strdup(arena, version_id);
@@ -235,23 +284,46 @@ enum errc op_seal(struct op_context *context, const Redoubt__SecretRef *ref, con
 
 /* --- Into commands ------------------------------------------------------------------------ */
 
+enum errc op_check_tag_key(struct op_context *context, const char *key) {
+    if (tag_key_is_reserved(key)) {
+        return err_set(context->err, ERR_INVALID_PARAMETER,
+                       "You can't modify system tags. Tag key: '%s'.", key);
+    }
+    return OK;
+}
+
+static enum errc tags_in_check_text(struct op_context *context, const char *what,
+                                    const char *text) {
+    if (text == NULL || tag_text_is_valid(text)) {
+        return OK;
+    }
+    return err_set(context->err, ERR_INVALID_PARAMETER,
+                   "Invalid tag %s. Must be a valid tag %s containing letters, digits, white "
+                   "space, or any of the following: _.:/=+-@",
+                   what, what);
+}
+
 static enum errc tags_in_check(struct op_context *context, const struct op_tag *tags, size_t i) {
     const char *key = tags[i].key;
+    enum errc rc;
 
     if (key == NULL) {
         return err_set(context->err, ERR_INVALID_PARAMETER, "A tag must have a key.");
     }
-    if (strncasecmp(key, RESERVED_TAGS, strlen(RESERVED_TAGS)) == 0) {
-        return err_set(context->err, ERR_INVALID_PARAMETER,
-                       "You can't modify system tags. Tag key: '%s'.", key);
+    rc = op_check_tag_key(context, key);
+    if (rc == OK) {
+        rc = tags_in_check_text(context, "key", key);
     }
-    for (size_t j = 0; j < i; j++) {
+    if (rc == OK) {
+        rc = tags_in_check_text(context, "value", tags[i].value);
+    }
+    for (size_t j = 0; rc == OK && j < i; j++) {
         if (strcmp(tags[j].key, key) == 0) {
-            return err_set(context->err, ERR_INVALID_PARAMETER,
-                           "You can't use the same tag key more than once. Tag key: '%s'.", key);
+            rc = err_set(context->err, ERR_INVALID_PARAMETER,
+                         "You can't use the same tag key more than once. Tag key: '%s'.", key);
         }
     }
-    return OK;
+    return rc;
 }
 
 enum errc op_tags_in(struct op_context *context, const struct shape_list *tags, Redoubt__Tag ***ret,
@@ -260,9 +332,9 @@ enum errc op_tags_in(struct op_context *context, const struct shape_list *tags, 
     struct arena *arena = context->arena;
     Redoubt__Tag **out;
 
-    if (tags->n > LIMIT_TAGS) {
+    if ((int64_t)tags->n > context->quotas->tags) {
         return err_set(context->err, ERR_INVALID_PARAMETER,
-                       "A secret can't have more than %d tags.", LIMIT_TAGS);
+                       "A secret can't have more than %" PRId64 " tags.", context->quotas->tags);
     }
     out = arena_alloc(arena, tags->n * sizeof(*out));
     for (size_t i = 0; out != NULL && i < tags->n; i++) {
@@ -351,6 +423,15 @@ enum errc op_targets_in(struct op_context *context, const struct shape_list *reg
     *ret = out;
     *ret_n = regions->n;
     return OK;
+}
+
+Redoubt__Quotas *op_quotas(struct op_context *context) {
+    Redoubt__Quotas *out = arena_alloc(context->arena, sizeof(*out));
+
+    if (out != NULL) {
+        command_quotas(context->quotas, out);
+    }
+    return out;
 }
 
 char **op_strings_in(struct op_context *context, const struct str_list *list) {
@@ -554,5 +635,14 @@ enum errc op_replication_reply(struct op_context *context, const void *in,
 
     out->arn = op_arn(context, result->name, result->suffix);
     out->replication = op_link_results_out(context, result);
+    return context->arena->failed ? op_no_memory(context) : OK;
+}
+
+enum errc op_secret_reply(struct op_context *context, const void *in, const Redoubt__Result *result,
+                          void *out_any) {
+    struct op_secret_out *out = out_any;
+
+    out->arn = op_arn(context, result->name, result->suffix);
+    out->name = arena_strdup(context->arena, result->name);
     return context->arena->failed ? op_no_memory(context) : OK;
 }

@@ -112,7 +112,8 @@ void request_resume(struct request *request) {
     CHECK(request->magic == REQUEST_MAGIC);
     request_unsuspend(request);
     if (request->step == AT_DONE) {
-        LOG_DEBUG("request.late", F_STR("request", request->id), F_STR("op", request->op_name));
+        LOG_DEBUG("request.late", F_STR("request", request->id),
+                  F_STR("op", request->wire.op_name));
         request_free(request);
         return;
     }
@@ -125,7 +126,6 @@ void request_resume(struct request *request) {
  * region is away must not be able to fill the log. The shipper tells of the outage. */
 static bool is_worth_a_warning(const struct request *request) {
     return request->code != OK && errc_http_status(request->code) >= 500 &&
-           request->code != ERR_NOT_IMPLEMENTED &&
            (request->identity != NULL || errc_http_status(request->code) != 503);
 }
 
@@ -134,16 +134,16 @@ static void log_outcome(const struct request *request) {
     uint64_t ms = world_mono_ms(request->service->world) - request->start_ms;
 
     if (!is_worth_a_warning(request)) {
-        LOG_DEBUG("request.done", F_STR("request", request->id), F_STR("op", request->op_name),
+        LOG_DEBUG("request.done", F_STR("request", request->id), F_STR("op", request->wire.op_name),
                   F_STR("code", name), F_U64("ms", ms));
     } else if (errc_http_status(request->code) == 503) {
         LOG_WARN("request.unavailable", F_STR("request", request->id),
-                 F_STR("op", request->op_name), F_I64("errc", request->code),
+                 F_STR("op", request->wire.op_name), F_I64("errc", request->code),
                  F_STR("error", request->err.message), F_U64("ms", ms));
     } else {
-        LOG_ERROR("request.failed", F_STR("request", request->id), F_STR("op", request->op_name),
-                  F_I64("errc", request->code), F_STR("error", request->err.message),
-                  F_U64("ms", ms));
+        LOG_ERROR("request.failed", F_STR("request", request->id),
+                  F_STR("op", request->wire.op_name), F_I64("errc", request->code),
+                  F_STR("error", request->err.message), F_U64("ms", ms));
     }
 }
 

@@ -1,9 +1,9 @@
 /* The life of one API request, as a table of steps and one loop; and the doors that start it.
  *
- *   ROUTE -> AUTHENTICATE -> DECODE -> AUTHORIZE -> BARRIER -> RUN ------------------------> REPLY
- *                |                                      \-> PREPARE -> AWAIT_COMMIT -> WORD -^
- * (PREPARE again after a prelude)
+ *   ROUTE -> AUTHENTICATE -> THROTTLE -> DECODE -> AUTHORIZE -> BARRIER -> RUN ------------> REPLY
+ *                |                                                  \-> PREPARE (1) ----------^
  *                \-> FORWARD -> AWAIT_PEER --------------------------------------------------^
+ *   (1) PREPARE -> AWAIT_COMMIT -> WORD -> REPLY; after a prelude AWAIT_COMMIT -> PREPARE again
  *
  * One function answers, once. A request that waits cannot be cancelled; its client may go away, its
  * deadline may pass: it is answered then and freed when the thing it waits for comes back. */
@@ -12,6 +12,7 @@
 
 #include "api/http_server.h"
 #include "api/op.h"
+#include "api/throttle.h"
 #include "cluster/node.h"
 #include "cluster/peer_client.h"
 
@@ -28,6 +29,7 @@ struct service {
     size_t n_peers;
     bool forward;                /* requests of other regions: forward, or refuse */
     const struct quotas *quotas; /* NULL: the service's own */
+    struct throttle *throttle;   /* NULL: requests come at any rate */
     const char *functions;       /* endpoint of rotation functions; NULL: none */
 };
 

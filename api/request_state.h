@@ -9,6 +9,7 @@
 #define API_REQUEST_STATE_H
 
 #include "api/request.h"
+#include "api/wire.h"
 #include "base/limits.h"
 #include "crypto/sigv4.h"
 
@@ -45,10 +46,9 @@ struct request {
     bool is_forwarded;               /* came through the peer door: answered raw, not forwarded */
 
     char id[UUID_TEXT];
-    char op_name[64];
+    struct wire wire; /* what was asked for; the name is empty until it is known */
     uint64_t start_ms;
-    const struct op *op; /* NULL until known, and for what is not implemented */
-    bool is_query_form;
+    const struct op *op;             /* NULL until known, and for what is not implemented */
     const struct identity *identity; /* borrowed */
     struct arena arena;
     void *in; /* in the arena */
@@ -90,6 +90,7 @@ enum step_result request_next(struct request *request, enum step step);
 
 enum step_result step_route(struct request *request);
 enum step_result step_authenticate(struct request *request);
+enum step_result step_throttle(struct request *request);
 enum step_result step_decode(struct request *request);
 enum step_result step_authorize(struct request *request);
 enum step_result step_barrier(struct request *request);

@@ -2,7 +2,6 @@
  * the next. */
 #include "api/authenticate.h"
 #include "api/authorize.h"
-#include "api/query.h"
 #include "api/request_state.h"
 #include "base/log.h"
 
@@ -29,52 +28,20 @@ static bool text_is(const char *text, size_t len, const char *word) {
 
 /* --- ROUTE --- */
 
-static void query_of(const struct http_request *http, const char **ret, size_t *ret_len) {
-    struct sigv4_request view;
-
-    authenticate_view(http, &view);
-    *ret = view.query;
-    *ret_len = view.query_len;
-}
-
-/* Where the request names its operation: the target header, or, signed in the query, the parameter
- * Action. False: nowhere. */
-static bool read_op_name(const struct http_request *http, char *out, size_t size) {
-    static const char prefix[] = SERVICE_NAME ".";
-    enum { PREFIX = sizeof(prefix) - 1 };
-    size_t len;
-    const char *target = http_header(http, "X-Amz-Target", &len);
-    const char *query;
-    size_t query_len;
-    char ignored[128];
-
-    if (target != NULL) {
-        if (len <= PREFIX || memcmp(target, prefix, PREFIX) != 0 || len - PREFIX >= size) {
-            return false;
-        }
-        memcpy(out, target + PREFIX, len - PREFIX);
-        out[len - PREFIX] = '\0';
-        return true;
-    }
-    query_of(http, &query, &query_len);
-    return query_get(query, query_len, "X-Amz-Signature", ignored, sizeof(ignored)) &&
-           query_get(query, query_len, "Action", out, size);
-}
-
 enum step_result step_route(struct request *request) {
-    const struct http_request *http = request->http;
-    char name[sizeof(request->op_name)];
+    struct wire *wire = &request->wire;
+    enum errc code = wire_read(request->http, wire, &request->err);
 
-    if (!text_is(http->target, http->path_len, "/") ||
-        (strcmp(http->method, "POST") != 0 && strcmp(http->method, "GET") != 0) ||
-        !read_op_name(http, name, sizeof(name))) {
-        return request_fail(request, ERR_UNKNOWN_OPERATION);
+    if (code == OK) {
+        request->op = op_find(wire->op_name, strlen(wire->op_name));
+        if (request->op == NULL) {
+            code = wire->is_action ? ERR_INVALID_ACTION : ERR_UNKNOWN_OPERATION;
+        }
     }
-    request->op = op_find(name, strlen(name));
-    if (request->op == NULL && !op_is_unimplemented(name, strlen(name))) {
-        return request_fail(request, ERR_UNKNOWN_OPERATION);
+    if (code != OK) {
+        wire->op_name[0] = '\0'; /* whatever it is, it is none of ours to log */
+        return request_fail(request, code);
     }
-    memcpy(request->op_name, name, sizeof(name));
     return request_next(request, AT_AUTHENTICATE);
 }
 
@@ -109,7 +76,25 @@ enum step_result step_authenticate(struct request *request) {
     if (code != OK) {
         return request_fail(request, code);
     }
-    request->is_query_form = claim.query_form;
+    return request_next(request, AT_THROTTLE);
+}
+
+/* --- THROTTLE --- */
+
+/* Behind authentication, because the caller's account is charged and nobody else may spend its
+ * requests; before validation, because a request that is refused is a request too. */
+enum step_result step_throttle(struct request *request) {
+    const struct service *service = request->service;
+    enum throttle_group group;
+
+    if (service->throttle == NULL) {
+        return request_next(request, AT_DECODE);
+    }
+    group = throttle_group_of(request->wire.op_name);
+    if (group != THROTTLE_NONE && !throttle_admits(service->throttle, request->identity->account,
+                                                   group, world_mono_ms(service->world))) {
+        return request_fail(request, ERR_THROTTLING);
+    }
     return request_next(request, AT_DECODE);
 }
 
@@ -129,43 +114,13 @@ static enum errc decode_consistency(struct request *request) {
     return OK;
 }
 
-static enum errc decode_body(struct request *request) {
-    const struct http_request *http = request->http;
-    const struct shape *shape = request->op->in;
-    const char *query;
-    size_t query_len;
-    struct buf json;
-    enum errc code;
-
-    if (http->body.len > 0 || !request->is_query_form) {
-        return shape_decode(shape, http->body.data, http->body.len, &request->arena, request->in,
-                            &request->err);
-    }
-    query_of(http, &query, &query_len);
-    buf_init(&json, LIMIT_HTTP_BODY);
-    code = query_to_json(shape, query, query_len, &json, &request->err);
-    if (code == OK && json.failed) {
-        code = ERR_NO_MEMORY;
-    }
-    if (code == OK) {
-        code =
-            shape_decode(shape, json.data, json.len, &request->arena, request->in, &request->err);
-    }
-    buf_fini(&json);
-    return code;
+static const struct quotas *quotas_in_force(const struct request *request) {
+    return request->service->quotas != NULL ? request->service->quotas : &quotas_default;
 }
 
 enum step_result step_decode(struct request *request) {
-    enum errc code;
+    enum errc code = decode_consistency(request);
 
-    if (request->op == NULL) {
-        code = err_set(&request->err, ERR_NOT_IMPLEMENTED,
-                       "%s is an operation of the service that this release of Redoubt does not "
-                       "implement yet.",
-                       request->op_name);
-        return request_fail(request, code);
-    }
-    code = decode_consistency(request);
     if (code != OK) {
         return request_fail(request, code);
     }
@@ -173,7 +128,8 @@ enum step_result step_decode(struct request *request) {
     if (request->in == NULL) {
         return request_fail(request, ERR_NO_MEMORY);
     }
-    code = decode_body(request);
+    code = wire_decode(&request->wire, request->http, request->op->in, quotas_in_force(request),
+                       &request->arena, request->in, &request->err);
     if (code != OK) {
         return request_fail(request, code);
     }
@@ -184,7 +140,7 @@ enum step_result step_decode(struct request *request) {
 
 enum step_result step_authorize(struct request *request) {
     const struct op *op = request->op;
-    const struct authorization question = {
+    struct authorization question = {
         .identity = request->identity,
         .action = op->iam_action,
         .kind = op->resource,
@@ -193,6 +149,10 @@ enum step_result step_authorize(struct request *request) {
                         : shape_text(op->in, request->in, F_SECRET_ID | F_NAME)};
     enum errc code = authorize(&question, &request->err);
 
+    if (code == OK && op->iam_also != NULL) {
+        question.action = op->iam_also;
+        code = authorize(&question, &request->err);
+    }
     if (code != OK) {
         return request_fail(request, code);
     }
@@ -205,7 +165,7 @@ enum step_result step_authorize(struct request *request) {
 enum step_result step_barrier(struct request *request) {
     bool is_read = request->op->class == OP_READ;
 
-    if (!(is_read && request->context.stale)) {
+    if (!(is_read && (request->context.stale || request->op->stateless))) {
         enum errc code = node_read_barrier(request->service->node);
         if (code != OK) {
             return request_fail(request, code);
@@ -230,7 +190,7 @@ static void context_fill(struct request *request, const struct view *view) {
         .n_peers = service->n_peers,
         .view = view,
         .keyring = service->keyring,
-        .quotas = service->quotas != NULL ? service->quotas : &quotas_default,
+        .quotas = quotas_in_force(request),
         .functions = service->functions,
         .now_ms = request->now_ms,
         .err = &request->err,

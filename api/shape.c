@@ -14,6 +14,7 @@
 enum { PATH_TEXT_MAX = 256 };
 
 struct decoder {
+    const struct quotas *quotas;
     struct arena *arena;
     struct err *err;
     struct violations violations;
@@ -72,6 +73,17 @@ static enum errc no_memory(struct decoder *decoder) {
 
 /* --- values --- */
 
+/* The upper bound in force: of some members the operator's. */
+static int64_t field_max(const struct decoder *decoder, const struct field *field) {
+    if ((field->flags & F_VALUE_QUOTA) != 0) {
+        return decoder->quotas->value_bytes;
+    }
+    if ((field->flags & F_POLICY_QUOTA) != 0) {
+        return decoder->quotas->policy_characters;
+    }
+    return field->max;
+}
+
 /* A text that is no secret: it becomes a C string, so it may hold no NUL. */
 static enum errc copy_text(struct decoder *decoder, const json_t *value, const char **ret) {
     size_t len = json_string_length(value);
@@ -102,9 +114,10 @@ static enum errc decode_text(struct decoder *decoder, const struct field *field,
     }
     value.text = text;
     violations_check_bounds(&decoder->violations, path, &value, "length",
-                            json_text_characters(text, strlen(text)), field->min, field->max);
+                            json_text_characters(text, strlen(text)), field->min,
+                            field_max(decoder, field));
     if (field->kind == FIELD_STR) {
-        violations_check_rule(&decoder->violations, path, text, field->extra);
+        violations_check_rule(&decoder->violations, path, &value, text, field->extra);
     }
     *(const char **)at = text;
     return OK;
@@ -136,11 +149,15 @@ static enum errc decode_secret(struct decoder *decoder, const struct field *fiel
     if (!json_is_string(json)) {
         return wrong_type(decoder, json, "String");
     }
-    if (length <= field->max) {
+    if (length <= field_max(decoder, field)) {
         length = json_text_characters(json_string_value(json), len);
     }
     violations_check_bounds(&decoder->violations, path, &value, "length", length, field->min,
-                            field->max);
+                            field_max(decoder, field));
+    /* The text ends at its first NUL for a pattern; what is behind fits none. */
+    violations_check_rule(&decoder->violations, path, &value,
+                          strlen(json_string_value(json)) == len ? json_string_value(json) : "\n",
+                          field->extra);
     secret = secret_in_arena(decoder->arena, len);
     if (secret == NULL) {
         return no_memory(decoder);
@@ -167,7 +184,7 @@ static enum errc decode_blob(struct decoder *decoder, const struct field *field,
         return wrong_type(decoder, json, "Blob");
     }
     violations_check_bounds(&decoder->violations, path, &value, "length", (int64_t)secret->len,
-                            field->min, field->max);
+                            field->min, field_max(decoder, field));
     *(struct secret **)at = secret;
     return OK;
 }
@@ -258,6 +275,9 @@ static enum errc decode_list(struct decoder *decoder, const struct field *field,
                              const char *path, void *at) {
     struct shape_list *list = at;
     const struct shape *shape = field->extra;
+    /* Structures are not told, but that there are none. */
+    const struct str_list none = {.n = 0};
+    const struct violation_value empty = {.kind = VALUE_LIST, .list = &none};
     const struct violation_value hidden = {.kind = VALUE_HIDDEN};
     const struct violation_value null = {.kind = VALUE_NULL};
     size_t n = json_array_size(json);
@@ -265,8 +285,8 @@ static enum errc decode_list(struct decoder *decoder, const struct field *field,
     if (!json_is_array(json)) {
         return not_a_list(decoder, json);
     }
-    violations_check_bounds(&decoder->violations, path, &hidden, "length", (int64_t)n, field->min,
-                            list_max(field));
+    violations_check_bounds(&decoder->violations, path, n == 0 ? &empty : &hidden, "length",
+                            (int64_t)n, field->min, list_max(field));
     list->present = true;
     if ((int64_t)n > list_max(field)) {
         return OK;
@@ -428,8 +448,9 @@ static enum errc check_token(const struct shape *shape, const void *out, struct 
 }
 
 enum errc shape_decode(const struct shape *shape, const uint8_t *body, size_t len,
-                       struct arena *arena, void *out, struct err *err) {
-    struct decoder decoder = {.arena = arena, .err = err};
+                       const struct quotas *quotas, struct arena *arena, void *out,
+                       struct err *err) {
+    struct decoder decoder = {.quotas = quotas, .arena = arena, .err = err};
     json_t *json = NULL;
     enum errc code = json_text_parse(body, len, &json, err);
 

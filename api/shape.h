@@ -15,14 +15,15 @@
  *   STAGES  struct stage_map: reply only; map of version id to list of labels
  *
  * `min`/`max`: length of strings in characters and bytes, value of integers, number of elements;
- * SHAPE_NO_MAX: unbounded. `extra` is NULL, or the address of what the kind asks for; for STR a
- * `struct str_rule` with a pattern or an enumeration. */
+ * SHAPE_NO_MAX: unbounded. `extra` is NULL, or the address of what the kind asks for; for STR and
+ * SECRET a `struct str_rule` with a pattern or an enumeration. */
 #ifndef API_SHAPE_H
 #define API_SHAPE_H
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/errc.h"
+#include "base/quotas.h"
 #include "base/wipe.h"
 
 #include <stdbool.h>
@@ -72,11 +73,13 @@ enum field_kind {
 
 enum field_flags {
     F_NONE = 0,
-    F_REQ = 1,       /* Member must not be null */
-    F_SECRET_ID = 2, /* the character check of AWS_BEHAVIOUR 2.2, ARN allowed */
-    F_NAME = 4,      /* the same, name only */
-    F_TOKEN_IR = 8,  /* missing token: InvalidRequestException (Create, Put, Update) */
-    F_TOKEN_IP = 16, /* missing token: InvalidParameterException (Rotate) */
+    F_REQ = 1,           /* Member must not be null */
+    F_SECRET_ID = 2,     /* the character check of AWS_BEHAVIOUR 2.2, ARN allowed */
+    F_NAME = 4,          /* the same, name only */
+    F_TOKEN_IR = 8,      /* missing token: InvalidRequestException (Create, Put, Update) */
+    F_TOKEN_IP = 16,     /* missing token: InvalidParameterException (Rotate) */
+    F_VALUE_QUOTA = 32,  /* the upper bound is quotas.value_bytes; `max` is its default */
+    F_POLICY_QUOTA = 64, /* the same with quotas.policy_characters */
 };
 
 struct str_rule {
@@ -135,13 +138,14 @@ struct shape {
         #shape_name, sizeof(SHAPE_SELF), shape_name##_fields,                                      \
         sizeof(shape_name##_fields) / sizeof(struct field)};
 
-/* Decode a JSON body into the shape's struct (zeroed by the caller, `shape->size` bytes), all
- * memory from `arena`, secrets wiped with it. Unknown members are ignored. ERR_SERIALIZATION for
- * what is no JSON object or has a wrong type; ERR_VALIDATION with all violations of
- * AWS_BEHAVIOUR 2.1, sensitive values left out; the character check; then a missing token. An empty
- * body is {}. */
+/* Decode a JSON body, within these quotas, into the shape's struct (zeroed by the caller,
+ * `shape->size` bytes), all memory from `arena`, secrets wiped with it. Unknown members are
+ * ignored. ERR_SERIALIZATION for what is no JSON object or has a wrong type; ERR_VALIDATION with
+ * all violations of AWS_BEHAVIOUR 2.1, sensitive values left out; the character check; then a
+ * missing token. An empty body is {}. */
 MUSTCHECK enum errc shape_decode(const struct shape *shape, const uint8_t *body, size_t len,
-                                 struct arena *arena, void *out, struct err *err);
+                                 const struct quotas *quotas, struct arena *arena, void *out,
+                                 struct err *err);
 /* The first top-level STR member with one of these flags (F_SECRET_ID, F_NAME): what the request is
  * about. NULL: no such member, or absent. Borrowed. */
 const char *shape_text(const struct shape *shape, const void *in, unsigned flags);

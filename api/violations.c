@@ -119,9 +119,9 @@ static const char *constraint_text(struct buf *buf) {
     return (const char *)buf->data;
 }
 
-void violations_check_rule(struct violations *violations, const char *path, const char *text,
+void violations_check_rule(struct violations *violations, const char *path,
+                           const struct violation_value *value, const char *text,
                            const struct str_rule *rule) {
-    const struct violation_value value = {.kind = VALUE_TEXT, .text = text};
     struct buf constraint;
 
     if (rule == NULL) {
@@ -131,12 +131,12 @@ void violations_check_rule(struct violations *violations, const char *path, cons
     if (rule->matches != NULL && !rule->matches(text)) {
         buf_append_str(&constraint, "Member must satisfy regular expression pattern: ");
         buf_append_str(&constraint, rule->pattern);
-        violations_add(violations, path, &value, constraint_text(&constraint));
+        violations_add(violations, path, value, constraint_text(&constraint));
         buf_reset(&constraint);
     }
     if (rule->values != NULL && !text_is_among(text, rule->values)) {
         enum_write(&constraint, rule->values);
-        violations_add(violations, path, &value, constraint_text(&constraint));
+        violations_add(violations, path, value, constraint_text(&constraint));
     }
     buf_fini(&constraint);
 }

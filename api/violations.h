@@ -34,8 +34,9 @@ void violations_add(struct violations *violations, const char *path,
 void violations_check_bounds(struct violations *violations, const char *path,
                              const struct violation_value *value, const char *what, int64_t number,
                              int64_t min, int64_t max);
-/* Pattern and enumeration of a text; `rule` may be NULL. */
-void violations_check_rule(struct violations *violations, const char *path, const char *text,
+/* Pattern and enumeration of a text, which is told as `value`; `rule` may be NULL. */
+void violations_check_rule(struct violations *violations, const char *path,
+                           const struct violation_value *value, const char *text,
                            const struct str_rule *rule);
 /* Every element of a list of strings against its rule; one violation for the whole list. */
 void violations_check_elements(struct violations *violations, const char *path,

@@ -1,5 +1,7 @@
 #include "base/quotas.h"
 
+#include "base/limits.h"
+
 const struct quotas quotas_default = {
 #define X(member, usual, most, sentence) .member = (usual),
 #include "base/quotas.def"

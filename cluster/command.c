@@ -31,6 +31,18 @@ const struct command_kind *command_kind_find(uint16_t type) {
     return NULL;
 }
 
+void command_quotas(const struct quotas *quotas, Redoubt__Quotas *ret) {
+    redoubt__quotas__init(ret);
+    ret->has_secrets = true;
+    ret->secrets = (uint64_t)quotas->secrets;
+    ret->has_versions_kept = true;
+    ret->versions_kept = (uint32_t)quotas->versions_kept;
+    ret->has_labels = true;
+    ret->labels = (uint32_t)quotas->labels;
+    ret->has_tags = true;
+    ret->tags = (uint32_t)quotas->tags;
+}
+
 void command_encode(struct buf *out, enum command_type type, const ProtobufCMessage *message) {
     const struct command_kind *kind = command_kind_find((uint16_t)type);
     size_t size = protobuf_c_message_get_packed_size(message);

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/errc.h"
+#include "base/quotas.h"
 #include "cluster/command.pb-c.h"
 #include "storage/txn.h"
 
@@ -45,6 +46,9 @@ extern const size_t command_kinds_len;
 
 /* NULL for a number this release does not know. */
 const struct command_kind *command_kind_find(uint16_t type);
+
+/* The quotas that travel with a command. */
+void command_quotas(const struct quotas *quotas, Redoubt__Quotas *ret);
 
 /* Append the enveloped command to `out` (look at out->failed). Borrows the message. */
 void command_encode(struct buf *out, enum command_type type, const ProtobufCMessage *message);

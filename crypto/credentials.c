@@ -4,6 +4,8 @@
 #include "base/limits.h"
 #include "crypto/digest.h"
 #include "crypto/key_file.h"
+#include "crypto/sigv4_query.h"
+#include "crypto/sigv4_time.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -14,6 +16,7 @@ enum {
     FILE_MAX = 256 * 1024,
     KEYS_MAX = 1024, /* a file of more is a mistake: identities proper are not kept in it */
     SECRET_MAX = 128,
+    TOKEN_MIN = 16, /* shorter is a stray word behind the account, and not to be guessed */
     ARN_SIZE = sizeof("arn:aws:iam::123456789012:root"),
     /* Signing keys kept for each access key. One client uses one or two regions; the day changes
      * once. */
@@ -36,6 +39,8 @@ struct entry {
     char account[LIMIT_ACCOUNT + 1];
     char arn[ARN_SIZE];
     struct secret secret; /* owned */
+    struct secret token;  /* owned; empty: a long-term key */
+    int64_t expires_ms;   /* INT64_MAX: never */
     size_t line;          /* of the file */
     pthread_mutex_t lock; /* guards what is below */
     uint64_t ticks;
@@ -87,13 +92,13 @@ static bool word_is_key_id(struct word word) {
     return word.len >= 1 && word.len <= SIGV4_KEY_ID_MAX;
 }
 
-static bool word_is_secret(struct word word) {
+static bool word_is_graphic(struct word word, size_t min, size_t max) {
     for (size_t i = 0; i < word.len; i++) {
         if (word.at[i] <= 0x20 || word.at[i] >= 0x7f) {
             return false;
         }
     }
-    return word.len >= 1 && word.len <= SECRET_MAX;
+    return word.len >= min && word.len <= max;
 }
 
 static bool word_is_account(struct word word) {
@@ -105,59 +110,82 @@ static bool word_is_account(struct word word) {
     return word.len == LIMIT_ACCOUNT;
 }
 
+/* One line, as it stands there. */
+struct line {
+    struct word id, secret, account, token, expires;
+    int64_t expires_ms;
+    size_t number;
+};
+
+static bool read_words(const char *at, const char *end, struct line *ret) {
+    ret->id = next_word(&at, end);
+    ret->secret = next_word(&at, end);
+    ret->account = next_word(&at, end);
+    ret->token = next_word(&at, end);
+    ret->expires = next_word(&at, end);
+    ret->expires_ms = INT64_MAX;
+    return next_word(&at, end).len == 0 && word_is_key_id(ret->id) &&
+           word_is_graphic(ret->secret, 1, SECRET_MAX) && word_is_account(ret->account) &&
+           (ret->token.len == 0 || word_is_graphic(ret->token, TOKEN_MIN, SIGV4_TOKEN_MAX)) &&
+           (ret->expires.len == 0 ||
+            sigv4_time_parse_extended(ret->expires.at, ret->expires.len, &ret->expires_ms));
+}
+
 static void entry_free(struct entry *entry) {
     if (entry == NULL) {
         return;
     }
     secret_fini(&entry->secret);
+    secret_fini(&entry->token);
     CHECK(pthread_mutex_destroy(&entry->lock) == 0);
     wipe_free(entry);
 }
 
 /* NULL without memory. */
-static struct entry *entry_new(struct word id, struct word secret, struct word account,
-                               size_t line) {
+static struct entry *entry_new(const struct line *line) {
     struct entry *entry = wipe_calloc(1, sizeof(*entry));
 
     if (entry == NULL) {
         return NULL;
     }
     CHECK(pthread_mutex_init(&entry->lock, NULL) == 0);
-    memcpy(entry->id, id.at, id.len);
-    memcpy(entry->account, account.at, account.len);
+    memcpy(entry->id, line->id.at, line->id.len);
+    memcpy(entry->account, line->account.at, line->account.len);
     (void)snprintf(entry->arn, sizeof(entry->arn), "arn:aws:iam::%s:root", entry->account);
-    entry->line = line;
+    entry->line = line->number;
+    entry->expires_ms = line->expires_ms;
     entry->identity = (struct identity){entry->id, entry->account, entry->arn};
-    if (!secret_init_copy(&entry->secret, secret.at, secret.len)) {
+    if (!secret_init_copy(&entry->secret, line->secret.at, line->secret.len) ||
+        (line->token.len > 0 &&
+         !secret_init_copy(&entry->token, line->token.at, line->token.len))) {
         entry_free(entry);
         return NULL;
     }
     return entry;
 }
 
-/* One line. Sentences name it by its number only. */
+/* Sentences name a line by its number only. */
 static enum errc read_line(struct credentials *credentials, const char *path, const char *at,
-                           const char *end, size_t line, struct err *err) {
-    struct word id = next_word(&at, end), secret, account, more;
+                           const char *end, size_t number, struct err *err) {
+    struct line line = {.number = number};
+    const char *from = at;
     struct entry *entry;
 
-    if (id.len == 0) {
+    if (next_word(&from, end).len == 0) {
         return OK;
     }
-    secret = next_word(&at, end);
-    account = next_word(&at, end);
-    more = next_word(&at, end);
-    if (!word_is_key_id(id) || !word_is_secret(secret) || !word_is_account(account) ||
-        more.len != 0) {
+    if (!read_words(at, end, &line)) {
         return err_set(err, ERR_CORRUPT,
-                       "%s, line %zu: expected an access key id, its secret and a 12-digit account",
-                       path, line);
+                       "%s, line %zu: expected an access key id, its secret and a 12-digit "
+                       "account; for a temporary key then its session token (at least %d "
+                       "characters), and perhaps when it ends, as 2026-01-15T12:30:45Z",
+                       path, number, TOKEN_MIN);
     }
     if (credentials->n == KEYS_MAX) {
-        return err_set(err, ERR_CORRUPT, "%s, line %zu: more than %d access keys", path, line,
+        return err_set(err, ERR_CORRUPT, "%s, line %zu: more than %d access keys", path, number,
                        KEYS_MAX);
     }
-    entry = entry_new(id, secret, account, line);
+    entry = entry_new(&line);
     if (entry == NULL) {
         return err_default(err, ERR_NO_MEMORY);
     }
@@ -256,7 +284,8 @@ enum errc credentials_create(const char *path, const char *account, const struct
     buf_init(&text, 1024);
     world_random(world, id, sizeof(id));
     world_random(world, secret, sizeof(secret));
-    buf_append_str(&text, "# access_key_id secret_access_key account\nAKIA");
+    buf_append_str(&text,
+                   "# access_key_id secret_access_key account [session_token [expires]]\nAKIA");
     for (size_t i = 0; i < sizeof(id); i++) {
         buf_append_u8(&text, (uint8_t)id_characters[id[i] % 32]);
     }
@@ -271,9 +300,10 @@ enum errc credentials_create(const char *path, const char *account, const struct
 }
 
 void credentials_first(const struct credentials *credentials, const char **ret_id,
-                       const struct secret **ret_secret) {
+                       const struct secret **ret_secret, const struct secret **ret_token) {
     *ret_id = credentials->first->id;
     *ret_secret = &credentials->first->secret;
+    *ret_token = credentials->first->token.len > 0 ? &credentials->first->token : NULL;
 }
 
 static struct entry *find_entry(const struct credentials *credentials, const char *access_key_id) {
@@ -299,6 +329,37 @@ const struct identity *credentials_find(const struct credentials *credentials,
     const struct entry *entry = find_entry(credentials, access_key_id);
 
     return entry ? &entry->identity : NULL;
+}
+
+/* The request's token, decoded, equals the key's. */
+static bool token_is_right(const struct sigv4_claim *claim, const struct secret *token) {
+    char decoded[SIGV4_TOKEN_MAX + 1];
+    size_t len = 0;
+    bool right;
+
+    if (!claim->query_form) {
+        return claim->security_token_len == token->len &&
+               digest_equal(claim->security_token, token->data, token->len);
+    }
+    right = query_decode(claim->security_token, claim->security_token_len, decoded, sizeof(decoded),
+                         &len) &&
+            len == token->len && digest_equal(decoded, token->data, token->len);
+    wipe(decoded, sizeof(decoded));
+    return right;
+}
+
+enum errc credentials_check_session(const struct credentials *credentials,
+                                    const struct identity *identity,
+                                    const struct sigv4_claim *claim, int64_t now_ms,
+                                    struct err *err) {
+    const struct entry *entry = find_entry(credentials, identity->access_key_id);
+    bool is_given = claim->security_token != NULL;
+
+    CHECK(entry != NULL && identity == &entry->identity);
+    if (is_given != (entry->token.len > 0) || (is_given && !token_is_right(claim, &entry->token))) {
+        return err_default(err, ERR_UNRECOGNIZED_CLIENT);
+    }
+    return now_ms < entry->expires_ms ? OK : err_default(err, ERR_EXPIRED_TOKEN);
 }
 
 static bool signing_key_is_for(const struct signing_key *key, const struct sigv4_claim *claim) {

@@ -78,12 +78,13 @@ void sigv4_signing_key(const struct secret *secret_key, const char *date, const 
                        const char *service, uint8_t out[32]);
 
 /* Recompute and compare in constant time. `host` and, when sent, `x-amz-target` must be among the
- * signed headers; X-Amz-Content-SHA256 must be the body's hash, or UNSIGNED-PAYLOAD. In header form
- * the whole query is signed, in query form all but X-Amz-Signature. Equal to the signature, and so
- * to be treated as equal by whoever reads the request: doubled slashes and dot segments of the
- * path, the order of query parameters of different names, percent-encoding of unreserved
- * characters, runs of blanks in header values. A '+' in the query is a plus sign.
- * ERR_INVALID_SIGNATURE, ERR_NO_MEMORY. */
+ * signed headers; X-Amz-Content-SHA256 (a header, in query form also a parameter) must be the
+ * body's hash, or UNSIGNED-PAYLOAD. A session's token may be signed or not: whoever checks it
+ * compares it with the one that he has. In header form the whole query is signed, in query form all
+ * but X-Amz-Signature. Equal to the signature, and so to be treated as equal by whoever reads the
+ * request: doubled slashes and dot segments of the path, the order of query parameters of different
+ * names, percent-encoding of unreserved characters, runs of blanks in header values. A '+' in the
+ * query is a plus sign. ERR_INVALID_SIGNATURE, ERR_NO_MEMORY. */
 MUSTCHECK enum errc sigv4_verify(const struct sigv4_request *request,
                                  const struct sigv4_claim *claim, const uint8_t signing_key[32],
                                  struct err *err);

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { DECLARED_MAX = 128 }; /* a hash is 64, UNSIGNED-PAYLOAD shorter */
+
 static bool is_blank(char c) {
     return c == ' ' || c == '\t';
 }
@@ -167,30 +169,57 @@ static bool append_headers(const struct sigv4_request *request, const char *name
            (target_is_signed || sigv4_header_find(request, "x-amz-target", 12, &target) == 0);
 }
 
-static bool append_payload_hash(const struct sigv4_request *request, struct buf *out) {
+/* The hash that the request declares of its body: in a header, or, in query form, where a presigner
+ * puts the headers that it finds. False: twice, or badly encoded. */
+static bool declared_hash(const struct sigv4_request *request, const struct sigv4_claim *claim,
+                          char out[DECLARED_MAX], size_t *ret_len) {
+    const struct sigv4_header *header;
+    size_t n = sigv4_header_find(request, "x-amz-content-sha256", 20, &header);
+    struct query_param param;
+    size_t at = 0;
+
+    *ret_len = 0;
+    if (n == 1) {
+        const char *value = header->value;
+        size_t len = header->value_len;
+        sigv4_trim(&value, &len);
+        if (len == 0 || len >= DECLARED_MAX) {
+            return false;
+        }
+        memcpy(out, value, len);
+        *ret_len = len;
+    }
+    while (claim->query_form && query_next(request->query, request->query_len, &at, &param)) {
+        if (!query_key_is(&param, "X-Amz-Content-Sha256") &&
+            !query_key_is(&param, "x-amz-content-sha256")) {
+            continue;
+        }
+        if (++n > 1 || !query_decode(param.value, param.value_len, out, DECLARED_MAX, ret_len) ||
+            *ret_len == 0) {
+            return false;
+        }
+    }
+    return n <= 1;
+}
+
+static bool append_payload_hash(const struct sigv4_request *request,
+                                const struct sigv4_claim *claim, struct buf *out) {
     static const char unsigned_payload[] = "UNSIGNED-PAYLOAD";
-    const struct sigv4_header *declared;
-    size_t n = sigv4_header_find(request, "x-amz-content-sha256", 20, &declared);
     uint8_t digest[DIGEST_SIZE];
     char hex[2 * DIGEST_SIZE + 1];
-    const char *value;
+    char declared[DECLARED_MAX];
     size_t len;
 
-    if (n > 1) {
+    if (!declared_hash(request, claim, declared, &len)) {
         return false;
     }
-    if (n == 1) {
-        value = declared->value;
-        len = declared->value_len;
-        sigv4_trim(&value, &len);
-        if (name_is(value, len, unsigned_payload)) {
-            buf_append_str(out, unsigned_payload);
-            return true;
-        }
+    if (name_is(declared, len, unsigned_payload)) {
+        buf_append_str(out, unsigned_payload);
+        return true;
     }
     digest_sha256(request->body, request->body_len, digest);
     hex_encode(digest, sizeof(digest), hex);
-    if (n == 1 && !name_is(value, len, hex)) {
+    if (len > 0 && !name_is(declared, len, hex)) {
         return false;
     }
     buf_append_str(out, hex);
@@ -221,7 +250,7 @@ bool sigv4_canonical_request(const struct sigv4_request *request, const struct s
     buf_append_u8(out, '\n');
     buf_append(out, names, names_len);
     buf_append_u8(out, '\n');
-    return append_payload_hash(request, out);
+    return append_payload_hash(request, claim, out);
 }
 
 void sigv4_signature(const struct sigv4_claim *claim, const char *terminator,

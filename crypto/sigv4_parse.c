@@ -134,7 +134,9 @@ static enum errc parse_signature(struct text signature, struct sigv4_claim *clai
 
 static enum errc check_token(struct text token, size_t times, struct sigv4_claim *claim,
                              struct err *err) {
-    if (times > 1 || token.len > SIGV4_TOKEN_MAX) {
+    size_t max = claim->query_form ? 3 * (size_t)SIGV4_TOKEN_MAX : SIGV4_TOKEN_MAX;
+
+    if (times > 1 || token.len > max) {
         return err_default(err, ERR_UNRECOGNIZED_CLIENT);
     }
     claim->security_token = token.at;

@@ -90,18 +90,39 @@ static int month_of(const char *text) {
     return -1;
 }
 
-bool sigv4_time_parse_http(const char *text, size_t len, int64_t *ret_ms) {
-    /* '.' stands for what is read on its own. */
-    static const char shape[] = "..., .. ... .... ..:..:.. GMT";
-    struct moment m;
-
-    if (len != sizeof(shape) - 1) {
+/* '.' stands for what is read on its own. */
+static bool text_has_shape(const char *text, size_t len, const char *shape) {
+    if (len != strlen(shape)) {
         return false;
     }
     for (size_t i = 0; i < len; i++) {
         if (shape[i] != '.' && shape[i] != text[i]) {
             return false;
         }
+    }
+    return true;
+}
+
+bool sigv4_time_parse_extended(const char *text, size_t len, int64_t *ret_ms) {
+    struct moment m;
+
+    if (!text_has_shape(text, len, "....-..-..T..:..:..Z")) {
+        return false;
+    }
+    m = (struct moment){.year = number_at(text, 4),
+                        .month = number_at(text + 5, 2),
+                        .day = number_at(text + 8, 2),
+                        .hour = number_at(text + 11, 2),
+                        .minute = number_at(text + 14, 2),
+                        .second = number_at(text + 17, 2)};
+    return moment_to_ms(&m, ret_ms);
+}
+
+bool sigv4_time_parse_http(const char *text, size_t len, int64_t *ret_ms) {
+    struct moment m;
+
+    if (!text_has_shape(text, len, "..., .. ... .... ..:..:.. GMT")) {
+        return false;
     }
     m = (struct moment){.year = number_at(text + 12, 4),
                         .month = month_of(text + 8),

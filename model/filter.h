@@ -17,7 +17,8 @@ enum filter_key {
     FILTER_OWNING_SERVICE,
 };
 
-/* Values in disjunction; one that begins with '!' is inverted. Borrowed. */
+/* Values in disjunction; one that begins with '!' is inverted: "!x" finds what "x" does not. Only
+ * where there is no description, no value of a description filter finds anything. Borrowed. */
 struct filter {
     enum filter_key key;
     const char *const *values;
@@ -35,7 +36,9 @@ struct filter_subject {
     size_t n_tags;
 };
 
-/* Filters in conjunction. */
+/* Filters in conjunction; none: true. ALL and DESCRIPTION compare words (model/words.h), all words
+ * of a value within one text, ALL over name, description, tag keys and tag values; the others
+ * compare beginnings of the text as it stands, OWNING_SERVICE without regard to case. */
 bool filters_match(const struct filter *filters, size_t n, const struct filter_subject *subject);
 
 #endif

@@ -152,14 +152,10 @@ void secret_arn(char *out, size_t size, const char *region, const char *account,
     CHECK(len >= 0 && (size_t)len < size);
 }
 
-bool region_name_is_valid(const char *region) {
-    size_t len = strnlen(region, LIMIT_REGION_NAME + 1);
+bool region_name_matches(const char *region) {
     size_t i = 0;
     size_t words = 0;
 
-    if (len > LIMIT_REGION_NAME) {
-        return false;
-    }
     while (is_lower(region[i])) {
         for (; is_lower(region[i]); i++) {
         }
@@ -174,6 +170,11 @@ bool region_name_is_valid(const char *region) {
     for (; is_digit(region[i]); i++) {
     }
     return region[i] == '\0';
+}
+
+bool region_name_is_valid(const char *region) {
+    return strnlen(region, LIMIT_REGION_NAME + 1) <= LIMIT_REGION_NAME &&
+           region_name_matches(region);
 }
 
 void secret_suffix(const unsigned char random[32], char out[LIMIT_ARN_SUFFIX + 1]) {

@@ -32,6 +32,8 @@ void secret_arn(char *out, size_t size, const char *region, const char *account,
                 const char *suffix);
 /* ^([a-z]+-)+\d+$ and at most 128 characters. */
 bool region_name_is_valid(const char *region);
+/* The pattern alone, at any length: the bound on the length has a sentence of its own. */
+bool region_name_matches(const char *region);
 /* Six characters of [A-Za-z0-9], uniform, from 16 random bytes or more; `random` must hold at least
  * 32 bytes. */
 void secret_suffix(const unsigned char random[32], char out[LIMIT_ARN_SUFFIX + 1]);

@@ -23,7 +23,7 @@ struct stage {
 };
 
 struct stages {
-    struct stage items[2 * LIMIT_STAGES_PER_SECRET + 2];
+    struct stage items[2 * LIMIT_STAGES_MOST + 2];
     size_t n;
 };
 
@@ -36,10 +36,19 @@ void stages_detach(struct stages *stages, const char *label);
 /* A new version was written with these labels (none: AWSCURRENT). Moves AWSCURRENT with its shadow
  * AWSPREVIOUS, takes AWSPENDING off an outgoing current version and off any other version when
  * AWSCURRENT is (implicitly) among the labels. `is_first`: the secret had no version with a value,
- * so it gets AWSCURRENT whatever was asked for. ERR_LIMIT_EXCEEDED above LIMIT_STAGES_PER_SECRET;
- * the table is then undefined. */
+ * so it gets AWSCURRENT whatever was asked for. ERR_LIMIT_EXCEEDED when there would be more labels
+ * than `most` (at most LIMIT_STAGES_MOST) and more than before; the table is then undefined. */
 MUSTCHECK enum errc stages_put(struct stages *stages, const char *version,
                                const char *const *labels, size_t n_labels, bool is_first,
-                               struct err *err);
+                               size_t most, struct err *err);
+/* UpdateSecretVersionStage: `label` leaves version `remove_from` and goes to `move_to`, each of
+ * which is a version of the secret or NULL. AWSCURRENT takes its shadow AWSPREVIOUS along, and
+ * nothing else: AWSPENDING stays where it is. A label that is where it should be already stays, and
+ * nothing changes. ERR_INVALID_PARAMETER with the service's sentence for what 3.5 refuses, with the
+ * table as it was; ERR_LIMIT_EXCEEDED as above. */
+MUSTCHECK enum errc stages_update(struct stages *stages, const char *label, const char *remove_from,
+                                  const char *move_to, size_t most, struct err *err);
+/* The refusal of more labels than `most`. */
+enum errc stages_refuse(size_t most, struct err *err);
 
 #endif

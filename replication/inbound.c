@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "base/wipe.h"
+#include "cluster/commands/inbound.h"
 #include "cluster/envelope.h"
 #include "replication/inbound_check.h"
 #include "replication/wire.h"
@@ -102,20 +103,37 @@ static void drop_origin(struct work *work, Redoubt__Origin **origin) {
     }
 }
 
+static void clean_rotation(struct work *work, Redoubt__Rotation *rotation) {
+    if (rotation == NULL) {
+        return;
+    }
+    drop_unknown(work, &rotation->base);
+    for (size_t i = 0; i < rotation->n_external_metadata; i++) {
+        drop_unknown(work, &rotation->external_metadata[i]->base);
+    }
+}
+
 static void clean_secret(struct work *work, Redoubt__Secret *secret) {
     drop_unknown(work, &secret->base);
     drop_text(work, &secret->kms_key_id);
+    drop_text(work, &secret->link_kms_key_id);
     drop_origin(work, &secret->replica_of);
     drop_origin(work, &secret->promoted_from);
     secret->has_last_accessed_day = false;
     secret->has_created_seq = false;
+    secret->has_own_kms_key = false;
     for (size_t i = 0; i < secret->n_tags; i++) {
         drop_unknown(work, &secret->tags[i]->base);
     }
+    clean_rotation(work, secret->rotation);
     for (size_t i = 0; i < secret->n_versions; i++) {
         Redoubt__Version *version = secret->versions[i];
         drop_unknown(work, &version->base);
         drop_text(work, &version->key_id);
+        for (size_t k = 0; k < version->n_other_key_ids; k++) {
+            drop_text(work, &version->other_key_ids[k]);
+        }
+        version->n_other_key_ids = 0;
         version->has_digest = false;
         version->has_last_accessed_day = false;
     }
@@ -178,6 +196,27 @@ static enum errc seal_value(struct work *work, const Redoubt__WireItem *wire,
     return OK;
 }
 
+/* The key that the values of an item go under: the link's, unless this region has chosen another
+ * one for its replica. *ret_id owned (free); errors of vault_resolve_key. */
+static enum errc resolve_key(const struct work *work, const Redoubt__WireItem *wire, char **ret_id,
+                             struct err *err) {
+    const char *kms_key_id = wire->kms_key_id;
+    Redoubt__Secret *local = NULL;
+    enum errc code = view_secret(work->view, wire->account, wire->name, &local);
+
+    if (code != OK) {
+        return err_default(err, code);
+    }
+    if (local != NULL && local->replica_of != NULL && strcmp(local->suffix, wire->suffix) == 0 &&
+        strcmp(local->replica_of->region, work->wire->from_region) == 0 &&
+        replica_keeps_own_key(local, wire->kms_key_id)) {
+        kms_key_id = local->kms_key_id;
+    }
+    code = vault_resolve_key(work->view, wire->account, kms_key_id, ret_id, err);
+    redoubt__secret__free_unpacked(local, NULL);
+    return code;
+}
+
 /* ERR_RESOURCE_NOT_FOUND: the default key must be made first; ERR_INVALID_PARAMETER or
  * ERR_ENCRYPTION_FAILURE: the key cannot be used. */
 static enum errc seal_values(struct work *work, const Redoubt__WireItem *wire,
@@ -191,7 +230,7 @@ static enum errc seal_values(struct work *work, const Redoubt__WireItem *wire,
     if (!sealed_values_alloc(sealed, wire->n_values)) {
         return err_default(err, ERR_NO_MEMORY);
     }
-    code = vault_resolve_key(work->view, wire->account, wire->kms_key_id, &key_id, err);
+    code = resolve_key(work, wire, &key_id, err);
     for (size_t i = 0; code == OK && i < wire->n_values; i++) {
         code = seal_value(work, wire, wire->values[i], key_id, sealed, err);
     }

@@ -72,6 +72,27 @@ static bool time_is_absent_or_fits(protobuf_c_boolean has, int64_t time_ms) {
     return !has || (time_ms >= 0 && time_ms <= time_ms_max);
 }
 
+/* It is only shown here; the state machine knows the bounds of the numbers. */
+static bool rotation_is_valid(const Redoubt__Rotation *rotation) {
+    if (rotation == NULL) {
+        return true;
+    }
+    if (!text_is_absent_or_fits(rotation->function_arn, LIMIT_FUNCTION_ARN) ||
+        !text_is_absent_or_fits(rotation->external_role_arn, LIMIT_ROLE_ARN) ||
+        !text_is_absent_or_fits(rotation->schedule_expression, LIMIT_SCHEDULE) ||
+        !text_is_absent_or_fits(rotation->duration, LIMIT_SCHEDULE) ||
+        rotation->n_external_metadata > LIMIT_EXTERNAL_ITEMS) {
+        return false;
+    }
+    for (size_t i = 0; i < rotation->n_external_metadata; i++) {
+        if (!text_fits(rotation->external_metadata[i]->key, 1, LIMIT_EXTERNAL_KEY) ||
+            !text_fits(rotation->external_metadata[i]->value, 0, LIMIT_EXTERNAL_VALUE)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool all_in(const char *text, size_t len, const char *allowed) {
     return text != NULL && strlen(text) == len && strspn(text, allowed) == len;
 }
@@ -99,9 +120,9 @@ static bool texts_differ(const char **texts, size_t n) {
 }
 
 static bool tags_are_valid(const Redoubt__Secret *secret) {
-    const char *keys[LIMIT_TAGS];
+    const char *keys[LIMIT_TAGS_MOST];
 
-    if (secret->n_tags > LIMIT_TAGS) {
+    if (secret->n_tags > LIMIT_TAGS_MOST) {
         return false;
     }
     for (size_t i = 0; i < secret->n_tags; i++) {
@@ -127,7 +148,7 @@ static bool version_is_valid(const Redoubt__Version *version, uint64_t revision)
 /* Ids differ, and a label sits on one version at most. */
 static bool versions_are_valid(const Redoubt__Secret *secret, uint64_t revision) {
     const char *ids[LIMIT_VERSIONS];
-    const char *labels[LIMIT_STAGES_PER_SECRET];
+    const char *labels[LIMIT_STAGES_MOST];
     size_t n_labels = 0;
 
     if (secret->n_versions > LIMIT_VERSIONS) {
@@ -140,8 +161,7 @@ static bool versions_are_valid(const Redoubt__Secret *secret, uint64_t revision)
         }
         ids[i] = version->id;
         for (size_t k = 0; k < version->n_stages; k++) {
-            if (n_labels == LIMIT_STAGES_PER_SECRET ||
-                !text_fits(version->stages[k], 1, LIMIT_STAGE)) {
+            if (n_labels == LIMIT_STAGES_MOST || !text_fits(version->stages[k], 1, LIMIT_STAGE)) {
                 return false;
             }
             labels[n_labels++] = version->stages[k];
@@ -165,7 +185,7 @@ static bool value_is_valid(const Redoubt__Secret *secret, const Redoubt__WireVal
         value->version_id == NULL ? NULL : find_version(secret, value->version_id);
 
     if (version == NULL || !version->has_kind || !value->has_kind || version->kind != value->kind ||
-        !value->has_plaintext || value->plaintext.len > LIMIT_VALUE) {
+        !value->has_plaintext || value->plaintext.len > LIMIT_VALUE_MOST) {
         return false;
     }
     return value->kind != REDOUBT__VALUE_KIND__VALUE_STRING ||
@@ -196,11 +216,13 @@ static bool upsert_is_valid(const Redoubt__WireItem *item) {
            strcmp(secret->name, item->name) == 0 && secret->suffix != NULL &&
            strcmp(secret->suffix, item->suffix) == 0 &&
            text_is_absent_or_fits(secret->description, LIMIT_DESCRIPTION) &&
+           text_is_absent_or_fits(secret->type, LIMIT_TYPE) &&
+           (secret->policy == NULL || text_fits(secret->policy, 1, LIMIT_POLICY_MOST)) &&
            time_is_absent_or_fits(secret->has_created_ms, secret->created_ms) &&
            time_is_absent_or_fits(secret->has_changed_ms, secret->changed_ms) &&
            time_is_absent_or_fits(secret->has_deletion_ms, secret->deletion_ms) &&
-           tags_are_valid(secret) && versions_are_valid(secret, item->revision) &&
-           values_are_valid(item);
+           rotation_is_valid(secret->rotation) && tags_are_valid(secret) &&
+           versions_are_valid(secret, item->revision) && values_are_valid(item);
 }
 
 bool inbound_item_is_valid(const Redoubt__WireItem *item) {

@@ -209,12 +209,16 @@ static void upsert_fill_secret(struct upsert *upsert) {
     upsert->wire_secret.replica_of = NULL;
     upsert->wire_secret.promoted_from = NULL;
     upsert->wire_secret.has_created_seq = false;
+    upsert->wire_secret.has_own_kms_key = false;
+    upsert->wire_secret.link_kms_key_id = NULL;
     upsert->wire_secret.versions = upsert->wire_version_ptrs;
     for (size_t i = 0; i < secret->n_versions; i++) {
         Redoubt__Version *version = &upsert->wire_versions[i];
         *version = *secret->versions[i];
         version->has_digest = false;
         version->key_id = NULL;
+        version->other_key_ids = NULL;
+        version->n_other_key_ids = 0;
         version->has_last_accessed_day = false;
         upsert->wire_version_ptrs[i] = version;
     }

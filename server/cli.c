@@ -54,7 +54,7 @@ struct option_slot {
     bool required;
 };
 
-enum { OPTIONS_MAX = 8 };
+enum { OPTIONS_MAX = 12 };
 
 /* Reads only options that take a value; false and a message otherwise. */
 static bool read_options(int argc, char **argv, const struct option_slot *slots, size_t n) {
@@ -127,12 +127,13 @@ static int run_dev(const struct subcommand *self, int argc, char **argv) {
         .bind = "127.0.0.1",
         .port = 7401,
     };
-    const char *port = NULL, *nodes = NULL, *start = NULL;
+    const char *port = NULL, *nodes = NULL, *start = NULL, *throttle = NULL;
     const struct option_slot slots[] = {
         {"regions", &dev.regions, false}, {"nodes", &nodes, false},
         {"port", &port, false},           {"data", &dev.data, false},
         {"account", &dev.account, false}, {"lambda-endpoint", &dev.lambda_endpoint, false},
         {"bind", &dev.bind, false},       {"start", &start, false},
+        {"throttle", &throttle, false},
     };
 
     if (!read_options(argc, argv, slots, ARRAY_LEN(slots))) {
@@ -144,6 +145,13 @@ static int run_dev(const struct subcommand *self, int argc, char **argv) {
     }
     if (port != NULL && !read_number(port, 1, DEV_PORT_MAX, &dev.port)) {
         (void)fprintf(stderr, "redoubt: --port must be a number from 1 to %d\n", DEV_PORT_MAX);
+        return EXIT_USAGE;
+    }
+    if (throttle != NULL && !read_number(throttle, 1, DEV_THROTTLE_MAX, &dev.throttle_percent)) {
+        (void)fprintf(stderr,
+                      "redoubt: --throttle must be a number from 1 to %d: the part of the "
+                      "service's request rates, in percent\n",
+                      DEV_THROTTLE_MAX);
         return EXIT_USAGE;
     }
     if (start != NULL && strcmp(start, "no") != 0 && strcmp(start, "yes") != 0) {
@@ -223,10 +231,13 @@ static int run_config_example(const struct subcommand *self, int argc, char **ar
 }
 
 static int run_operations(const struct subcommand *self, int argc, char **argv) {
-    if (argc != 2 || strcmp(argv[1], "--json") != 0) {
-        return usage(self);
+    if (argc == 2 && strcmp(argv[1], "--json") == 0) {
+        return op_document_print(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
     }
-    return op_document_print(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (argc == 2 && strcmp(argv[1], "--markdown") == 0) {
+        return op_markdown_print(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
+    }
+    return usage(self);
 }
 
 static int run_version(const struct subcommand *self, int argc, char **argv) {
@@ -241,7 +252,7 @@ static const struct subcommand subcommands[] = {
     {NULL, "dev",
      "[--regions a,b,c] [--nodes 1] [--port 7401] [--data DIR] [--account 123456789012] [--bind "
      "ADDRESS] "
-     "[--lambda-endpoint URL] [--start yes|no]",
+     "[--lambda-endpoint URL] [--throttle PERCENT] [--start yes|no]",
      "Run whole regions on this machine, each its own process", run_dev},
     {NULL, "server", "--config FILE", "Run one node of one region", run_server},
     {"config", "example", "", "Print every setting with its default and meaning",
@@ -253,7 +264,8 @@ static const struct subcommand subcommands[] = {
      run_region_ca},
     {"region", "cert", "--ca-cert FILE --ca-key FILE --region NAME --cert FILE --key FILE",
      "Make a region's certificate", run_region_cert},
-    {NULL, "operations", "--json", "Print the table of API operations", run_operations},
+    {NULL, "operations", "--json | --markdown", "Print the table of API operations",
+     run_operations},
     {NULL, "version", "", "Print the version", run_version},
 };
 

@@ -2,9 +2,11 @@
 
 #include "base/arena.h"
 #include "model/secret_id.h"
+#include "server/place.h"
 
-#include <arpa/inet.h>
+#include <errno.h>
 #include <ini.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,9 +15,9 @@ enum setting_kind {
     KIND_PATH,
     KIND_ADDRESS,
     KIND_REGION,
-    KIND_COUNT,
     KIND_FLAG,
-    KIND_LEVEL
+    KIND_LEVEL,
+    KIND_NUMBER
 };
 
 struct setting {
@@ -23,15 +25,28 @@ struct setting {
     const char *key;
     enum setting_kind kind;
     size_t offset;
-    const char *initial;
+    const char *initial; /* of a number NULL */
     const char *sentence;
+    int64_t usual, least, most; /* of a number */
 };
 
 static const struct setting settings[] = {
 #define X(section, key, kind, member, initial, sentence)                                           \
-    {section, key, KIND_##kind, offsetof(struct config, member), initial, sentence},
+    {section, key, KIND_##kind, offsetof(struct config, member), initial, sentence, 0, 0, 0},
+#define N(section, key, member, usual, least, most, sentence)                                      \
+    {section, key,     KIND_NUMBER, offsetof(struct config, member), NULL, sentence,               \
+     (usual), (least), (most)},
 #include "server/conf.def"
 #undef X
+#define X(group, rate, ...)                                                                        \
+    N("throttle", #group, rates.group, (rate), 1, LIMIT_THROTTLE_RATE, #__VA_ARGS__ ".")
+#include "api/throttle.def"
+#undef X
+#define X(member, usual, most, sentence)                                                           \
+    N("quotas", #member, quotas.member, (usual), (usual), (most), sentence)
+#include "base/quotas.def"
+#undef X
+#undef N
 };
 
 struct loading {
@@ -39,12 +54,13 @@ struct loading {
     struct err *err;
     enum errc code;
     const char *path;
+    char why[128];
     bool seen[ARRAY_LEN(settings)];
 };
 
+/* The file and, where there is one, the line are put in front at the end. */
 static int refuse(struct loading *loading, const char *section, const char *key, const char *why) {
-    loading->code = err_set(loading->err, ERR_INVALID_PARAMETER, "%s: [%s] %s: %s", loading->path,
-                            section, key, why);
+    loading->code = err_set(loading->err, ERR_INVALID_PARAMETER, "[%s] %s: %s", section, key, why);
     return 0;
 }
 
@@ -73,12 +89,14 @@ static bool set_path(const struct loading *loading, char *out, const char *value
     return len > 0 && len < CONFIG_TEXT;
 }
 
-static bool set_count(unsigned *out, const char *value) {
+/* Digits alone: strtoll would also take blanks and signs. */
+static bool set_number(const struct setting *setting, int64_t *out, const char *value) {
     char *end;
-    unsigned long count = strtoul(value, &end, 10);
 
-    *out = (unsigned)count;
-    return *value >= '0' && *value <= '9' && *end == '\0' && count <= 1024;
+    errno = 0;
+    *out = strtoll(value, &end, 10);
+    return *value >= '0' && *value <= '9' && *end == '\0' && errno == 0 && *out >= setting->least &&
+           *out <= setting->most;
 }
 
 static bool set_flag(bool *out, const char *value) {
@@ -87,7 +105,7 @@ static bool set_flag(bool *out, const char *value) {
 }
 
 /* NULL, or why the value does not fit. */
-static const char *set_value(const struct loading *loading, const struct setting *setting,
+static const char *set_value(struct loading *loading, const struct setting *setting,
                              const char *value) {
     void *at = (char *)loading->config + setting->offset;
 
@@ -102,12 +120,15 @@ static const char *set_value(const struct loading *loading, const struct setting
     case KIND_REGION:
         (void)snprintf(at, CONFIG_TEXT, "%s", value);
         return region_name_is_valid(value) ? NULL : "must be a region name such as us-east-1";
-    case KIND_COUNT:
-        return set_count(at, value) ? NULL : "must be a number from 0 to 1024";
     case KIND_FLAG:
         return set_flag(at, value) ? NULL : "must be true or false";
     case KIND_LEVEL:
         return log_level_parse(value, at) == 0 ? NULL : "must be debug, info, warn or error";
+    case KIND_NUMBER:
+        (void)snprintf(loading->why, sizeof(loading->why),
+                       "must be a number from %" PRId64 " to %" PRId64, setting->least,
+                       setting->most);
+        return set_number(setting, at, value) ? NULL : loading->why;
     }
     return "unknown kind";
 }
@@ -164,7 +185,14 @@ static int on_setting(void *user, const char *section, const char *key, const ch
 static enum errc set_defaults(struct loading *loading) {
     for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
         const struct setting *setting = &settings[i];
-        if (loading->seen[i] || strcmp(setting->initial, "-") == 0) {
+        if (loading->seen[i]) {
+            continue;
+        }
+        if (setting->kind == KIND_NUMBER) {
+            *(int64_t *)(void *)((char *)loading->config + setting->offset) = setting->usual;
+            continue;
+        }
+        if (strcmp(setting->initial, "-") == 0) {
             continue;
         }
         if (setting->initial[0] == '\0') {
@@ -177,19 +205,16 @@ static enum errc set_defaults(struct loading *loading) {
 }
 
 /* Of "host:port". A name that only looks like a loopback address may stand for any other. */
+/* "host:port". */
 static bool address_is_loopback(const char *address) {
     const char *colon = strrchr(address, ':');
     char host[sizeof("255.255.255.255")];
-    struct in_addr v4;
 
-    if (strncmp(address, "[::1]:", 6) == 0 || strncmp(address, "localhost:", 10) == 0) {
-        return true;
-    }
     if (colon == NULL || (size_t)(colon - address) >= sizeof(host)) {
         return false;
     }
     (void)snprintf(host, sizeof(host), "%.*s", (int)(colon - address), address);
-    return inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127;
+    return place_is_loopback(host);
 }
 
 /* The API carries secrets in clear without TLS: that leaves the machine only when somebody said so.
@@ -226,6 +251,15 @@ static void drop_own_region(struct config *config) {
     }
 }
 
+/* `line` > 0: the first one that was refused. */
+static enum errc say_where(const char *path, int line, enum errc code, struct err *err) {
+    char text[sizeof(err->message)];
+
+    (void)snprintf(text, sizeof(text), "%s", err->message);
+    return line > 0 ? err_set(err, code, "%s:%d: %s", path, line, text)
+                    : err_set(err, code, "%s: %s", path, text);
+}
+
 enum errc config_load(const char *path, struct config **ret, struct err *err) {
     struct loading loading = {.config = calloc(1, sizeof(struct config)), .err = err, .path = path};
     int line;
@@ -235,9 +269,9 @@ enum errc config_load(const char *path, struct config **ret, struct err *err) {
     }
     line = ini_parse(path, on_setting, &loading);
     if (line < 0) {
-        loading.code = err_set(err, ERR_IO, "cannot read %s", path);
+        loading.code = err_set(err, ERR_IO, "cannot read this file");
     } else if (line > 0 && loading.code == OK) {
-        loading.code = err_set(err, ERR_INVALID_PARAMETER, "%s:%d: not a setting", path, line);
+        loading.code = err_set(err, ERR_INVALID_PARAMETER, "not a setting");
     }
     if (loading.code == OK) {
         loading.code = set_defaults(&loading);
@@ -247,7 +281,7 @@ enum errc config_load(const char *path, struct config **ret, struct err *err) {
     }
     if (loading.code != OK) {
         config_free(loading.config);
-        return loading.code;
+        return say_where(path, line, loading.code, err);
     }
     drop_own_region(loading.config);
     *ret = loading.config;
@@ -265,18 +299,28 @@ void config_free(struct config *config) {
     free(config);
 }
 
+static void print_setting(FILE *out, const struct setting *setting) {
+    (void)fprintf(out, "; %s\n", setting->sentence);
+    if (setting->kind == KIND_NUMBER) {
+        (void)fprintf(out, "; %s = %" PRId64 "\n", setting->key, setting->usual);
+    } else if (setting->initial[0] == '\0') {
+        (void)fprintf(out, "%s =\n", setting->key);
+    } else if (strcmp(setting->initial, "-") == 0) {
+        (void)fprintf(out, "; %s =\n", setting->key);
+    } else {
+        (void)fprintf(out, "; %s = %s\n", setting->key, setting->initial);
+    }
+}
+
 void config_print_example(FILE *out) {
     const char *section = "";
 
     for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
-        const struct setting *setting = &settings[i];
-        const char *initial = strcmp(setting->initial, "-") == 0 ? "" : setting->initial;
-        if (strcmp(section, setting->section) != 0) {
-            section = setting->section;
+        if (strcmp(section, settings[i].section) != 0) {
+            section = settings[i].section;
             (void)fprintf(out, "%s[%s]\n", i == 0 ? "" : "\n", section);
         }
-        (void)fprintf(out, "; %s\n%s%s =%s%s\n", setting->sentence, setting->initial[0] ? "; " : "",
-                      setting->key, initial[0] ? " " : "", initial);
+        print_setting(out, &settings[i]);
     }
     (void)fprintf(
         out, "\n[peers]\n; The other regions, one a line: region = host:port of their peer door.\n"

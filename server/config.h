@@ -1,13 +1,16 @@
-/* The configuration file of `redoubt server`: conf.def as a struct, and the table of peers.
+/* The configuration file of `redoubt server`: conf.def, the rates of throttle.def and the quotas of
+ * quotas.def as a struct, and the table of peers.
  *
  * Unknown sections and keys, repeated keys, and values out of range are errors that name the line.
  * Relative paths are relative to the file's folder. */
 #ifndef SERVER_CONFIG_H
 #define SERVER_CONFIG_H
 
+#include "api/throttle.h"
 #include "base/errc.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/quotas.h"
 #include "cluster/peer_client.h"
 
 #include <stdbool.h>
@@ -20,7 +23,7 @@ struct config {
     char data[CONFIG_TEXT];
     enum log_level log_level;
     char api_listen[CONFIG_TEXT];
-    unsigned workers;
+    int64_t workers;
     bool forward;
     char api_cert[CONFIG_TEXT]; /* empty: plain */
     char api_key[CONFIG_TEXT];
@@ -32,6 +35,10 @@ struct config {
     char peer_cert[CONFIG_TEXT];
     char peer_key[CONFIG_TEXT];
     char lambda_endpoint[CONFIG_TEXT];
+    int64_t jobs_interval; /* seconds */
+    bool throttle;
+    struct throttle_rates rates;
+    struct quotas quotas;
 
     struct peer
         peers[LIMIT_PEERS]; /* section [peers]: region = host:port; without the own region */

@@ -7,11 +7,13 @@
 #include "crypto/keyring.h"
 #include "crypto/tls.h"
 #include "model/secret_id.h"
+#include "server/place.h"
 #include "server/probe.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,21 +60,10 @@ static bool path_exists(const char *path) {
     return access(path, F_OK) == 0;
 }
 
-static bool is_loopback(const char *address) {
-    return strncmp(address, "127.", 4) == 0 || strcmp(address, "localhost") == 0;
-}
-
 /* ---- files ---- */
 
 static void path_in(char out[DEV_PATH], const char *folder, const char *name) {
     CHECK(snprintf(out, DEV_PATH, "%s/%s", folder, name) < DEV_PATH);
-}
-
-static enum errc make_folder(const char *path, struct err *err) {
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        return err_set(err, ERR_IO, "cannot make %s: %s", path, strerror(errno));
-    }
-    return OK;
 }
 
 static enum errc read_regions(struct dev *dev, struct err *err) {
@@ -111,7 +102,7 @@ static enum errc read_regions(struct dev *dev, struct err *err) {
 
 static enum errc make_shared_files(const struct dev *dev, struct err *err) {
     char cert[DEV_PATH], key[DEV_PATH], credentials[DEV_PATH];
-    enum errc code = make_folder(dev->folder, err);
+    enum errc code = place_make_folder(dev->folder, err);
 
     path_in(cert, dev->folder, "ca.crt");
     path_in(key, dev->folder, "ca.key");
@@ -128,7 +119,7 @@ static enum errc make_shared_files(const struct dev *dev, struct err *err) {
 static enum errc make_region_keys(const struct dev *dev, const struct dev_region *region,
                                   struct err *err) {
     char ca_cert[DEV_PATH], ca_key[DEV_PATH], cert[DEV_PATH], key[DEV_PATH], root[DEV_PATH];
-    enum errc code = make_folder(region->folder, err);
+    enum errc code = place_make_folder(region->folder, err);
 
     path_in(ca_cert, dev->folder, "ca.crt");
     path_in(ca_key, dev->folder, "ca.key");
@@ -144,6 +135,21 @@ static enum errc make_region_keys(const struct dev *dev, const struct dev_region
     return code;
 }
 
+static int64_t rate_of(int64_t rate, unsigned percent) {
+    int64_t part = rate * percent / 100;
+
+    return part < 1 ? 1 : part > LIMIT_THROTTLE_RATE ? LIMIT_THROTTLE_RATE : part;
+}
+
+static void print_throttle(FILE *out, unsigned percent) {
+    (void)fprintf(out, "[throttle]\nenabled = true\n");
+#define X(group, rate, ...)                                                                        \
+    (void)fprintf(out, "%s = %" PRId64 "\n", #group, rate_of((rate), percent));
+#include "api/throttle.def"
+#undef X
+    (void)fprintf(out, "\n");
+}
+
 /* Paths are relative to the file, so that the data folder can be moved. */
 static void print_config(FILE *out, const struct dev *dev, const struct dev_region *region) {
     (void)fprintf(out,
@@ -152,7 +158,7 @@ static void print_config(FILE *out, const struct dev *dev, const struct dev_regi
                   region->name);
     (void)fprintf(out, "[api]\nlisten = %s:%u\nworkers = 2\ncredentials = ../credentials\n%s\n",
                   dev->options->bind, region->port,
-                  is_loopback(dev->options->bind) ? "" : "allow_plain = true\n");
+                  place_is_loopback(dev->options->bind) ? "" : "allow_plain = true\n");
     (void)fprintf(out, "[keys]\nroot_key = root.key\n\n");
     (void)fprintf(out,
                   "[peer]\nlisten = %s:%u\nca = ../ca.crt\ncert = node.crt\nkey = node.key\n\n",
@@ -160,10 +166,13 @@ static void print_config(FILE *out, const struct dev *dev, const struct dev_regi
     if (dev->options->lambda_endpoint != NULL) {
         (void)fprintf(out, "[rotation]\nlambda_endpoint = %s\n\n", dev->options->lambda_endpoint);
     }
+    if (dev->options->throttle_percent > 0) {
+        print_throttle(out, dev->options->throttle_percent);
+    }
     (void)fprintf(out, "[peers]\n");
     for (size_t i = 0; i < dev->n_regions; i++) {
         (void)fprintf(out, "%s = %s:%u\n", dev->regions[i].name,
-                      is_loopback(dev->options->bind) ? dev->options->bind : "127.0.0.1",
+                      place_is_loopback(dev->options->bind) ? dev->options->bind : "127.0.0.1",
                       dev->regions[i].port + DEV_PEER_OFFSET);
     }
 }
@@ -246,10 +255,11 @@ static enum errc prepare(struct dev *dev, struct err *err) {
 /* ---- what the user pastes ---- */
 
 static void print_exports(FILE *out, const struct dev *dev, const struct dev_region *unused) {
-    const char *host = is_loopback(dev->options->bind) ? dev->options->bind : "127.0.0.1";
+    const char *host = place_is_loopback(dev->options->bind) ? dev->options->bind : "127.0.0.1";
     char path[DEV_PATH];
     struct credentials *credentials = NULL;
     const struct secret *secret;
+    const struct secret *token;
     const char *id;
     struct err err;
 
@@ -258,9 +268,13 @@ static void print_exports(FILE *out, const struct dev *dev, const struct dev_reg
         (void)fprintf(stderr, "redoubt: %s\n", err.message);
         return;
     }
-    credentials_first(credentials, &id, &secret);
+    credentials_first(credentials, &id, &secret, &token);
     (void)fprintf(out, "export AWS_ACCESS_KEY_ID=%s\nexport AWS_SECRET_ACCESS_KEY=%.*s\n", id,
                   (int)secret->len, (const char *)secret->data);
+    if (token != NULL) {
+        (void)fprintf(out, "export AWS_SESSION_TOKEN=%.*s\n", (int)token->len,
+                      (const char *)token->data);
+    }
     (void)fprintf(out, "export AWS_DEFAULT_REGION=%s\n", dev->regions[0].name);
     (void)fprintf(out, "export AWS_ENDPOINT_URL=http://%s:%u\n", host, dev->regions[0].port);
     (void)fprintf(out, "export AWS_ENDPOINT_URL_SECRETS_MANAGER=http://%s:%u\n", host,
@@ -280,7 +294,7 @@ static void print_exports(FILE *out, const struct dev *dev, const struct dev_reg
 }
 
 static bool all_regions_serve(const struct dev *dev) {
-    const char *host = is_loopback(dev->options->bind) ? dev->options->bind : "127.0.0.1";
+    const char *host = place_is_loopback(dev->options->bind) ? dev->options->bind : "127.0.0.1";
 
     for (size_t i = 0; i < dev->n_regions; i++) {
         if (dev->regions[i].pid == 0 || !probe_health(host, dev->regions[i].port)) {
@@ -434,7 +448,7 @@ static int stop_all(struct dev *dev) {
 }
 
 static enum errc resolve_folder(struct dev *dev, struct err *err) {
-    enum errc code = make_folder(dev->options->data, err);
+    enum errc code = place_make_folder(dev->options->data, err);
 
     if (code == OK) {
         code = check_folder(dev->options->data, err);

@@ -11,7 +11,13 @@
 
 #include <stdbool.h>
 
-enum { DEV_PEER_OFFSET = 1000, DEV_PORT_MAX = 63000, DEV_RESTART_MS = 2000, DEV_REGIONS_MAX = 16 };
+enum {
+    DEV_PEER_OFFSET = 1000,
+    DEV_PORT_MAX = 63000,
+    DEV_RESTART_MS = 2000,
+    DEV_REGIONS_MAX = 16,
+    DEV_THROTTLE_MAX = 1000,
+};
 
 struct dev_options {
     const char *regions; /* comma-separated */
@@ -20,7 +26,8 @@ struct dev_options {
     const char *bind;            /* address that everything binds to */
     const char *lambda_endpoint; /* NULL: none */
     unsigned port;
-    bool only_prepare; /* write files, start nothing */
+    unsigned throttle_percent; /* of the service's request rates; 0: any rate */
+    bool only_prepare;         /* write files, start nothing */
 };
 
 /* Runs until SIGTERM or SIGINT, which the caller must have blocked. Returns the exit status. */

@@ -10,6 +10,8 @@
 #include "crypto/keyring.h"
 #include "crypto/tls.h"
 #include "replication/shipper.h"
+#include "server/jobs.h"
+#include "server/place.h"
 #include "storage/engine.h"
 
 #include <errno.h>
@@ -41,18 +43,13 @@ struct parts {
     struct peer_client *peers;
     struct shipper *shipper;
     struct node *node;
+    struct jobs *jobs;
     struct tls_context *peer_tls;
     struct tls_context *api_tls;
     struct http_server *http;
+    struct throttle *throttle; /* NULL: off */
     struct service service;
 };
-
-static enum errc make_folder(const char *path, struct err *err) {
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        return err_set(err, ERR_IO, "cannot make %s: %s", path, strerror(errno));
-    }
-    return OK;
-}
 
 /* The id of this node in its group: made once, kept with the data. */
 static enum errc load_node_id(const struct config *config, uint64_t *ret, struct err *err) {
@@ -112,7 +109,7 @@ static enum errc open_store(struct parts *parts, const struct config *config, st
     enum errc code;
 
     (void)snprintf(path, sizeof(path), "%s/store", config->data);
-    code = make_folder(config->data, err);
+    code = place_make_folder(config->data, err);
     if (code != OK) {
         return code;
     }
@@ -156,6 +153,19 @@ static enum errc start_node(struct parts *parts, const struct config *config, st
     enum errc code = load_node_id(config, &options.id, err);
 
     return code == OK ? node_start(&options, &parts->node, err) : code;
+}
+
+static enum errc make_jobs(struct parts *parts, const struct config *config, struct err *err) {
+    const struct jobs_options options = {
+        .engine = parts->engine,
+        .node = parts->node,
+        .world = world_system(),
+        .quotas = &config->quotas,
+        .interval_ms = (unsigned)config->jobs_interval * 1000,
+    };
+
+    parts->jobs = jobs_new(&options);
+    return parts->jobs ? OK : err_default(err, ERR_NO_MEMORY);
 }
 
 /* As many as the system gives, less what the process needs itself, shared out to the workers'
@@ -209,7 +219,7 @@ static enum errc open_doors(struct parts *parts, const struct config *config, st
     }
     api.tls = parts->api_tls;
     peer.tls = parts->peer_tls;
-    code = http_server_new(config->workers, &parts->http, err);
+    code = http_server_new((unsigned)config->workers, &parts->http, err);
     if (code == OK) {
         code = share_files(config, http_server_workers(parts->http), &api.connections_max, err);
         peer.connections_max = api.connections_max;
@@ -223,7 +233,13 @@ static enum errc open_doors(struct parts *parts, const struct config *config, st
     return code;
 }
 
-static void fill_service(struct parts *parts, const struct config *config) {
+static enum errc fill_service(struct parts *parts, const struct config *config, struct err *err) {
+    if (config->throttle) {
+        parts->throttle = throttle_new(&config->rates);
+        if (parts->throttle == NULL) {
+            return err_default(err, ERR_NO_MEMORY);
+        }
+    }
     parts->service = (struct service){
         .region = config->region,
         .world = world_system(),
@@ -235,8 +251,11 @@ static void fill_service(struct parts *parts, const struct config *config) {
         .peer_names = config->peer_names,
         .n_peers = config->n_peers,
         .forward = config->forward,
+        .quotas = &config->quotas,
+        .throttle = parts->throttle,
         .functions = config->lambda_endpoint[0] != '\0' ? config->lambda_endpoint : NULL,
     };
+    return OK;
 }
 
 /* The boot order; each step may use what the steps before it made. */
@@ -260,25 +279,39 @@ static enum errc start(struct parts *parts, const struct config *config, struct 
         code = start_node(parts, config, err);
     }
     if (code == OK) {
-        fill_service(parts, config);
+        code = make_jobs(parts, config, err);
+    }
+    if (code == OK) {
+        code = fill_service(parts, config, err);
+    }
+    if (code == OK) {
         code = peer_client_start(parts->peers, err);
     }
-    return code == OK ? http_server_start(parts->http, err) : code;
+    if (code == OK) {
+        code = http_server_start(parts->http, err);
+    }
+    if (code == OK) {
+        jobs_start(parts->jobs);
+    }
+    return code;
 }
 
 /* The reverse; takes a house that was built half. Clients are answered before what answers them
  * goes away, and the workers stay until the last one that may still post to them is gone. */
 static void stop(struct parts *parts) {
+    jobs_stop(parts->jobs);
     if (parts->http != NULL) {
         http_server_drain(parts->http, SERVER_GRACE_MS);
     }
     peer_client_stop(parts->peers);
     node_stop(parts->node);
+    jobs_free(parts->jobs);
     shipper_free(parts->shipper);
     if (parts->http != NULL) {
         http_server_stop(parts->http, 0);
     }
     node_free(parts->node); /* a worker may have proposed again after the last answer */
+    throttle_free(parts->throttle);
     engine_close(parts->engine);
     tls_context_free(parts->peer_tls);
     tls_context_free(parts->api_tls);

@@ -284,9 +284,10 @@ enum errc vault_seal(struct keyring *keyring, const struct view *view,
     return OK;
 }
 
-enum errc vault_open(struct keyring *keyring, const struct view *view,
-                     const struct vault_place *place, const Redoubt__Sealed *sealed,
-                     struct secret *ret, struct err *err) {
+/* One ciphertext alone, whatever others it has. ERR_CRYPTO: it does not open. */
+static enum errc open_one(struct keyring *keyring, const struct view *view,
+                          const struct vault_place *place, const Redoubt__Sealed *sealed,
+                          struct secret *ret) {
     char arn[ARN_MAX];
     Redoubt__Key *key = NULL;
     const Redoubt__KeyVersion *version;
@@ -294,7 +295,7 @@ enum errc vault_open(struct keyring *keyring, const struct view *view,
     enum errc code = usable_key(view, place->account, sealed->key_id, &key);
 
     if (code != OK) {
-        return vault_failed(code, ERR_DECRYPTION_FAILURE, err);
+        return code;
     }
     version = key_version(key, sealed->key_version);
     code = ERR_CRYPTO;
@@ -306,5 +307,35 @@ enum errc vault_open(struct keyring *keyring, const struct view *view,
                                sealed->ciphertext.data, sealed->ciphertext.len, ret);
     }
     redoubt__key__free_unpacked(key, NULL);
+    return code;
+}
+
+enum errc vault_open(struct keyring *keyring, const struct view *view,
+                     const struct vault_place *place, const Redoubt__Sealed *sealed,
+                     struct secret *ret, struct err *err) {
+    enum errc code = open_one(keyring, view, place, sealed, ret);
+
+    for (size_t i = 0; code == ERR_CRYPTO && i < sealed->n_others; i++) {
+        code = open_one(keyring, view, place, sealed->others[i], ret);
+    }
     return code == OK ? OK : vault_failed(code, ERR_DECRYPTION_FAILURE, err);
+}
+
+enum errc vault_check_key(struct keyring *keyring, const struct view *view,
+                          const struct vault_place *place, const char *key_id, struct err *err) {
+    static uint8_t text[] = "RequestToValidateKeyAccess";
+    const struct secret value = {.data = text, .len = sizeof(text) - 1};
+    struct secret opened = {.data = NULL};
+    Redoubt__Sealed *sealed = NULL;
+    uint8_t digest[32];
+    enum errc code = vault_seal(keyring, view, place, key_id, REDOUBT__VALUE_KIND__VALUE_STRING,
+                                &value, &sealed, digest, err);
+
+    if (code != OK) {
+        return code;
+    }
+    code = vault_open(keyring, view, place, sealed, &opened, err);
+    secret_fini(&opened);
+    redoubt__sealed__free_unpacked(sealed, NULL);
+    return code;
 }

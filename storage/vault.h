@@ -37,10 +37,17 @@ MUSTCHECK enum errc vault_seal(struct keyring *keyring, const struct view *view,
                                const struct vault_place *place, const char *key_id,
                                Redoubt__ValueKind kind, const struct secret *value,
                                Redoubt__Sealed **ret, uint8_t ret_digest[32], struct err *err);
-/* Open. *ret owned (secret_fini). ERR_DECRYPTION_FAILURE: the key is not usable, or the ciphertext
- * is not this place's. */
+/* Open: by the key that it is sealed under, or by one of its former ones (`others`), in order. *ret
+ * owned (secret_fini). ERR_DECRYPTION_FAILURE: none of the keys is usable, or the ciphertext is not
+ * this place's. */
 MUSTCHECK enum errc vault_open(struct keyring *keyring, const struct view *view,
                                const struct vault_place *place, const Redoubt__Sealed *sealed,
                                struct secret *ret, struct err *err);
+/* Does this key seal and open values of this secret? As the service looks at a key that a caller
+ * names: by doing both. `place` has a version id that no version has. ERR_ENCRYPTION_FAILURE,
+ * ERR_DECRYPTION_FAILURE. */
+MUSTCHECK enum errc vault_check_key(struct keyring *keyring, const struct view *view,
+                                    const struct vault_place *place, const char *key_id,
+                                    struct err *err);
 
 #endif

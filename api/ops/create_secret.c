@@ -12,7 +12,8 @@
     OP_VALUE(X)                                                                                    \
     X(LIST, tags, "Tags", F_NONE, 0, SHAPE_NO_MAX, &op_tag_shape)                                  \
     X(LIST, regions, "AddReplicaRegions", F_NONE, 1, SHAPE_NO_MAX, &op_replica_region_shape)       \
-    X(BOOL, force, "ForceOverwriteReplicaSecret", F_NONE, 0, SHAPE_NO_MAX, NULL)
+    X(BOOL, force, "ForceOverwriteReplicaSecret", F_NONE, 0, SHAPE_NO_MAX, NULL)                   \
+    X(STR, type, "Type", F_NONE, 0, LIMIT_TYPE, NULL)
 
 #define OUT(X)                                                                                     \
     X(STR, arn, "ARN", F_NONE, 0, SHAPE_NO_MAX, NULL)                                              \
@@ -63,6 +64,9 @@ static enum errc prepare_command(struct op_context *context, const struct create
     if (in->description != NULL && in->description[0] != '\0') {
         create->description = arena_strdup(arena, in->description);
     }
+    if (in->type != NULL && in->type[0] != '\0') {
+        create->type = arena_strdup(arena, in->type);
+    }
     if (kms_key_id != NULL) {
         create->kms_key_id = arena_strdup(arena, kms_key_id);
     }
@@ -70,6 +74,7 @@ static enum errc prepare_command(struct op_context *context, const struct create
     create->force_overwrite = in->force.value;
     create->has_now_ms = true;
     create->now_ms = context->now_ms;
+    create->quotas = op_quotas(context);
     if (arena->failed) {
         return op_no_memory(context);
     }
@@ -87,6 +92,9 @@ static enum errc prepare(struct op_context *context, const void *in_any, struct 
     if (rc == OK) {
         rc = op_value_pick(context, in->string, in->binary, &value);
     }
+    if (rc == OK) {
+        rc = op_check_readable(context, in->name);
+    }
     if (rc != OK) {
         return rc;
     }
@@ -100,11 +108,11 @@ static enum errc prepare(struct op_context *context, const void *in_any, struct 
         if (rc != OK || key_id == NULL) {
             return rc;
         }
-        if (value.bytes != NULL) {
-            rc = op_seal(context, create->ref, in->token, key_id, value, &create->value);
-            if (rc != OK) {
-                return rc;
-            }
+        rc = value.bytes != NULL
+                 ? op_seal(context, create->ref, in->token, key_id, value, &create->value)
+                 : op_check_key(context, create->ref, key_id);
+        if (rc != OK) {
+            return rc;
         }
     }
     *ret = (struct op_command){.type = COMMAND_SECRET_CREATE, .message = &create->base};

@@ -1,49 +1,26 @@
-/* ListSecrets: the secrets of the caller's account in this region, in order of creation.
- *
- * A page ends at MaxResults, or earlier where it has grown large or has passed over many secrets
- * that are not to be shown; NextToken then goes on. Filters, other orders and the way back are
- * refused with a sentence, not ignored. */
-#include "api/next_token.h"
+/* ListSecrets: the secrets of the caller's account in this region, by their creation unless another
+ * order is asked for. */
+#include "api/list_page.h"
 #include "api/op_support.h"
 
 #include <string.h>
 
-enum { FILTERS_MAX = 10, FILTER_VALUES_MAX = 10, FILTER_VALUE_MAX = 512 };
+static const char *const order_names[] = {"created-date", "last-accessed-date", "last-changed-date",
+                                          "name", NULL};
+static const enum list_order orders[] = {LIST_BY_CREATED, LIST_BY_ACCESSED, LIST_BY_CHANGED,
+                                         LIST_BY_NAME};
+_Static_assert(ARRAY_LEN(order_names) == ARRAY_LEN(orders) + 1, "each name has its order");
 
-/* ^\!?[a-zA-Z0-9 :_@\/\+\=\.\-\!]*$ */
-static bool filter_value_is_valid(const char *text) {
-    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                   "0123456789 :_@/+=.-!";
-
-    return text[strspn(text, alphabet)] == '\0';
-}
-
-static const struct str_rule filter_key_rule = {
-    .values = (const char *const[]){"all", "name", "tag-key", "description", "tag-value",
-                                    "primary-region", "owning-service", NULL},
-};
-static const struct str_rule filter_value_rule = {
-    .matches = filter_value_is_valid,
-    .pattern = "^\\!?[a-zA-Z0-9 :_@\\/\\+\\=\\.\\-\\!]*$",
-    .max = FILTER_VALUE_MAX,
-};
+static const struct str_rule sort_by_rule = {.values = order_names};
 static const struct str_rule sort_order_rule = {
     .values = (const char *const[]){"asc", "desc", NULL},
 };
-static const struct str_rule sort_by_rule = {
-    .values = (const char *const[]){"created-date", "last-accessed-date", "last-changed-date",
-                                    "name", NULL},
-};
-
-#define FILTER(X)                                                                                  \
-    X(STR, key, "Key", F_NONE, 0, SHAPE_NO_MAX, &filter_key_rule)                                  \
-    X(STRS, values, "Values", F_NONE, 1, FILTER_VALUES_MAX, &filter_value_rule)
 
 #define IN(X)                                                                                      \
     X(BOOL, planned_deletion, "IncludePlannedDeletion", F_NONE, 0, SHAPE_NO_MAX, NULL)             \
     X(INT, max_results, "MaxResults", F_NONE, 1, LIMIT_LIST_PAGE, NULL)                            \
     X(STR, next_token, "NextToken", F_NONE, 1, LIMIT_NEXT_TOKEN, NULL)                             \
-    X(LIST, filters, "Filters", F_NONE, 0, FILTERS_MAX, &list_secrets_filter_shape)                \
+    X(LIST, filters, "Filters", F_NONE, 0, LIMIT_FILTERS, &list_filter_shape)                      \
     X(STR, sort_order, "SortOrder", F_NONE, 0, SHAPE_NO_MAX, &sort_order_rule)                     \
     X(STR, sort_by, "SortBy", F_NONE, 0, SHAPE_NO_MAX, &sort_by_rule)
 
@@ -51,12 +28,8 @@ static const struct str_rule sort_by_rule = {
     X(LIST, secrets, "SecretList", F_NONE, 0, SHAPE_NO_MAX, &op_summary_listed_shape)              \
     X(STR, next_token, "NextToken", F_NONE, 0, SHAPE_NO_MAX, NULL)
 
-DECLARE_SHAPE_STRUCT(list_secrets_filter, FILTER)
 DECLARE_SHAPE_STRUCT(list_secrets_in, IN)
 DECLARE_SHAPE_STRUCT(list_secrets_out, OUT)
-#define SHAPE_SELF struct list_secrets_filter
-DEFINE_SHAPE(list_secrets_filter, FILTER)
-#undef SHAPE_SELF
 #define SHAPE_SELF struct list_secrets_in
 DEFINE_SHAPE(list_secrets_in, IN)
 #undef SHAPE_SELF
@@ -64,154 +37,60 @@ DEFINE_SHAPE(list_secrets_in, IN)
 DEFINE_SHAPE(list_secrets_out, OUT)
 #undef SHAPE_SELF
 
-/* The walk of one page. */
-struct page {
+/* The page's entries, as many as it may have. */
+struct entries {
     struct op_context *context;
-    bool planned_deletion;
-    struct op_summary *entries;
+    struct op_summary *items;
     size_t n;
-    size_t max;
-    size_t scanned;
-    size_t arena_end; /* the page is large enough when the arena has given this much */
-    uint64_t last_seq;
-    bool more;
 };
 
-static enum errc check_filters(struct op_context *context, const struct shape_list *filters) {
-    const struct list_secrets_filter *items = filters->items;
+static enum errc show(void *arg, const Redoubt__Secret *secret) {
+    struct entries *entries = arg;
+    struct op_summary *entry = &entries->items[entries->n++];
+    const char *region = NULL;
+    enum errc rc = op_summary(entries->context, secret, entry);
 
-    for (size_t i = 0; i < filters->n; i++) {
-        if (items[i].key == NULL) {
-            return err_set(context->err, ERR_INVALID_PARAMETER, "Invalid filter key");
-        }
-        if (!items[i].values.present) {
-            return err_set(context->err, ERR_INVALID_PARAMETER, "Invalid filter values for key: %s",
-                           items[i].key);
-        }
+    /* A primary with replicas names itself. */
+    if (rc == OK && entry->primary_region == NULL) {
+        rc = list_primary_region(entries->context, secret, &region);
+        entry->primary_region = region;
     }
-    return OK;
+    return rc;
 }
 
-static enum errc check_members(struct op_context *context, const struct list_secrets_in *in) {
-    enum errc rc = check_filters(context, &in->filters);
+static enum list_order order_of(const char *sort_by) {
+    size_t i = 0;
 
-    if (rc != OK) {
-        return rc;
+    while (sort_by != NULL && order_names[i] != NULL && strcmp(order_names[i], sort_by) != 0) {
+        i++;
     }
-    if (in->filters.n > 0) {
-        return err_set(context->err, ERR_NOT_IMPLEMENTED,
-                       "ListSecrets does not implement Filters yet.");
-    }
-    if (in->sort_order != NULL && strcmp(in->sort_order, "asc") != 0) {
-        return err_set(context->err, ERR_NOT_IMPLEMENTED,
-                       "ListSecrets does not implement SortOrder %s yet.", in->sort_order);
-    }
-    if (in->sort_by != NULL && strcmp(in->sort_by, "created-date") != 0) {
-        return err_set(context->err, ERR_NOT_IMPLEMENTED,
-                       "ListSecrets does not implement SortBy %s yet.", in->sort_by);
-    }
-    return OK;
-}
-
-/* One secret of the walk. Stops in front of the first that does not belong to this page, so that a
- * NextToken always has something to go on to. */
-static bool page_secret(void *arg, const Redoubt__Secret *secret) {
-    struct page *page = arg;
-
-    if (page->scanned == LIMIT_LIST_SCAN) {
-        page->more = true;
-        return false;
-    }
-    page->scanned++;
-    if (page->planned_deletion || !secret->has_deletion_ms) {
-        if (page->n == page->max || page->context->arena->used >= page->arena_end) {
-            page->more = true;
-            return false;
-        }
-        if (op_summary(page->context, secret, &page->entries[page->n++]) != OK) {
-            return false;
-        }
-    }
-    page->last_seq = secret->created_seq;
-    return !page->context->arena->failed;
-}
-
-/* A primary with replicas names itself. Behind the walk: one cursor at a time. */
-static enum errc add_primary_regions(struct page *page) {
-    struct op_context *context = page->context;
-
-    for (size_t i = 0; i < page->n; i++) {
-        struct op_summary *entry = &page->entries[i];
-        struct view_links links;
-        enum errc rc;
-
-        if (entry->primary_region != NULL) {
-            continue;
-        }
-        rc = view_links(context->view, context->identity->account, entry->name, &links);
-        if (rc != OK) {
-            return err_default(context->err, rc);
-        }
-        if (links.n > 0) {
-            entry->primary_region = context->region;
-        }
-        view_links_free(&links);
-    }
-    return OK;
-}
-
-static enum errc walk(struct page *page, uint64_t after_seq) {
-    struct op_context *context = page->context;
-    enum errc rc;
-
-    page->entries = arena_alloc(context->arena, page->max * sizeof(page->entries[0]));
-    if (page->entries == NULL) {
-        return op_no_memory(context);
-    }
-    page->last_seq = after_seq;
-    page->arena_end = context->arena->used + LIMIT_LIST_BYTES;
-    rc = view_each_secret(context->view, context->identity->account, after_seq, page_secret, page);
-    if (rc != OK) {
-        return err_default(context->err, rc);
-    }
-    return context->arena->failed ? op_no_memory(context) : add_primary_regions(page);
+    CHECK(i < ARRAY_LEN(orders)); /* the shape let no other name through */
+    return orders[i];
 }
 
 static enum errc list(struct op_context *context, const void *in_any, void *out_any) {
     const struct list_secrets_in *in = in_any;
     struct list_secrets_out *out = out_any;
-    struct page page = {
-        .context = context,
+    struct entries entries = {.context = context};
+    struct list_page page = {
+        .operation = "ListSecrets",
+        .order = order_of(in->sort_by),
+        .descending = in->sort_order != NULL && strcmp(in->sort_order, "desc") == 0,
         .planned_deletion = in->planned_deletion.value,
         .max = in->max_results.present ? (size_t)in->max_results.value : LIMIT_LIST_PAGE,
     };
-    const struct next_token_scope scope = {
-        .operation = "ListSecrets",
-        .account = context->identity->account,
-        .region = context->region,
-        .query = page.planned_deletion ? "order=created,asc;deleted=shown"
-                                       : "order=created,asc;deleted=hidden",
-    };
-    uint64_t after_seq = 0;
-    enum errc rc = check_members(context, in);
+    enum errc rc = list_filters_in(context, &in->filters, &page.filters);
 
-    if (rc == OK && in->next_token != NULL) {
-        rc = next_token_open(context->keyring, &scope, in->next_token, &after_seq, context->err);
-    }
-    if (rc == OK) {
-        rc = walk(&page, after_seq);
-    }
     if (rc != OK) {
         return rc;
     }
-    out->secrets = (struct shape_list){.present = true, .items = page.entries, .n = page.n};
-    if (page.more) {
-        char token[NEXT_TOKEN_TEXT];
-
-        next_token_seal(context->keyring, &scope, page.last_seq, token);
-        out->next_token = arena_strdup(context->arena, token);
+    entries.items = arena_alloc(context->arena, page.max * sizeof(entries.items[0]));
+    if (entries.items == NULL) {
+        return op_no_memory(context);
     }
-    return context->arena->failed ? op_no_memory(context) : OK;
+    rc = list_page_walk(context, &page, in->next_token, show, &entries, &out->next_token);
+    out->secrets = (struct shape_list){.present = true, .items = entries.items, .n = entries.n};
+    return rc;
 }
 
 const struct op op_list_secrets = {

@@ -4,9 +4,19 @@
  * suffix: one that was deleted and made anew in between is not written to. */
 #include "api/op_support.h"
 
-#include <ctype.h>
+#include <string.h>
 
 enum { ROTATION_TOKEN_MIN = 36, ROTATION_TOKEN_MAX = 256 };
+
+static bool rotation_token_matches(const char *text) {
+    static const char alphabet[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
+
+    return text[0] != '\0' && text[strspn(text, alphabet)] == '\0';
+}
+
+static const struct str_rule rotation_token_rule = {.matches = rotation_token_matches,
+                                                    .pattern = "^[a-zA-Z0-9\\-]+$"};
 
 /* RotationToken comes with rotations by a function in another account; it is looked at and not
  * used. */
@@ -15,7 +25,8 @@ enum { ROTATION_TOKEN_MIN = 36, ROTATION_TOKEN_MAX = 256 };
     X(TOKEN, token, "ClientRequestToken", F_TOKEN_IR, LIMIT_TOKEN_MIN, LIMIT_TOKEN, NULL)          \
     OP_VALUE(X)                                                                                    \
     X(STRS, stages, "VersionStages", F_NONE, 1, LIMIT_STAGES_PER_SECRET, &op_stage_rule)           \
-    X(SECRET, rotation_token, "RotationToken", F_NONE, ROTATION_TOKEN_MIN, ROTATION_TOKEN_MAX, NULL)
+    X(SECRET, rotation_token, "RotationToken", F_NONE, ROTATION_TOKEN_MIN, ROTATION_TOKEN_MAX,     \
+      &rotation_token_rule)
 
 #define OUT(X)                                                                                     \
     X(STR, arn, "ARN", F_NONE, 0, SHAPE_NO_MAX, NULL)                                              \
@@ -32,26 +43,10 @@ DEFINE_SHAPE(put_secret_value_in, IN)
 DEFINE_SHAPE(put_secret_value_out, OUT)
 #undef SHAPE_SELF
 
-static enum errc prepare_check_rotation_token(struct op_context *context,
-                                              const struct secret *token) {
-    for (size_t i = 0; token != NULL && i < token->len; i++) {
-        if (!isascii(token->data[i]) || (!isalnum(token->data[i]) && token->data[i] != '-')) {
-            return err_set(context->err, ERR_VALIDATION,
-                           "1 validation error detected: Value at 'rotationToken' failed to "
-                           "satisfy constraint: Member must satisfy regular expression pattern: "
-                           "^[a-zA-Z0-9\\-]+$");
-        }
-    }
-    return OK;
-}
-
 static enum errc prepare_value(struct op_context *context, const struct put_secret_value_in *in,
                                struct op_value *ret) {
-    enum errc rc = prepare_check_rotation_token(context, in->rotation_token);
+    enum errc rc = op_check_token(context, in->token);
 
-    if (rc == OK) {
-        rc = op_check_token(context, in->token);
-    }
     if (rc == OK) {
         rc = op_value_pick(context, in->string, in->binary, ret);
     }
@@ -74,6 +69,9 @@ static enum errc prepare(struct op_context *context, const void *in_any, struct 
         return rc;
     }
     rc = op_find_secret(context, in->secret_id, &secret);
+    if (rc == OK) {
+        rc = op_check_writable(context, secret);
+    }
     if (rc != OK) {
         return rc;
     }
@@ -90,6 +88,7 @@ static enum errc prepare(struct op_context *context, const void *in_any, struct 
     put->n_stages = in->stages.n;
     put->has_now_ms = true;
     put->now_ms = context->now_ms;
+    put->quotas = op_quotas(context);
     if (context->arena->failed) {
         return op_no_memory(context);
     }

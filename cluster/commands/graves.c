@@ -83,12 +83,13 @@ void grave_raise(struct txn *txn, const char *account, const char *name, const c
     txn_put_grave(txn, account, name, suffix, record);
 }
 
-void grave_raise_promoted(struct txn *txn, const char *account, const Redoubt__Secret *secret,
-                          int64_t now_ms) {
+void secret_bury(struct txn *txn, const char *account, const Redoubt__Secret *secret,
+                 int64_t now_ms) {
     const Redoubt__Origin *origin = secret->promoted_from;
 
     if (origin != NULL) {
         grave_raise(txn, account, secret->name, secret->suffix, origin->region, origin->generation,
                     true, now_ms);
     }
+    txn_delete_secret(txn, account, secret);
 }

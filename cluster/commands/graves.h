@@ -19,8 +19,9 @@ enum grave_verdict grave_judge(struct txn *txn, const char *account, const char 
 /* Links of `region` up to `generation` are dead from now on. Never lowers what is there. */
 void grave_raise(struct txn *txn, const char *account, const char *name, const char *suffix,
                  const char *region, uint64_t generation, bool promoted, int64_t now_ms);
-/* The grave of a promoted secret that goes away; nothing for any other secret. */
-void grave_raise_promoted(struct txn *txn, const char *account, const Redoubt__Secret *secret,
-                          int64_t now_ms);
+/* A standalone secret goes away with its values, and its name is free; one that was promoted leaves
+ * its grave. Its links must be gone before. */
+void secret_bury(struct txn *txn, const char *account, const Redoubt__Secret *secret,
+                 int64_t now_ms);
 
 #endif

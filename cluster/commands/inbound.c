@@ -25,6 +25,16 @@ bool secret_is_promoted_from_item(const Redoubt__Secret *secret, const struct in
            strcmp(secret->suffix, item->suffix) == 0;
 }
 
+static bool texts_are_equal(const char *a, const char *b) {
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+bool replica_keeps_own_key(const Redoubt__Secret *replica, const char *link_kms_key_id) {
+    return replica->has_own_kms_key && replica->own_kms_key &&
+           texts_are_equal(kms_key_or_default(replica->link_kms_key_id),
+                           kms_key_or_default(link_kms_key_id));
+}
+
 static const Redoubt__NewValue *value_of(const Redoubt__InboundItem *item, const char *id) {
     for (size_t i = 0; i < item->n_values; i++) {
         if (strcmp(item->values[i]->version_id, id) == 0) {
@@ -79,7 +89,20 @@ static bool values_are_missing(const Redoubt__InboundItem *item, const Redoubt__
     return false;
 }
 
-/* What this region knows better than the sender: digest, key and last read of a version. */
+/* The keys that open the value are those that opened it here before. */
+static void copy_keys(Redoubt__Version *version, const Redoubt__Version *mine) {
+    version_set_keys(version, NULL);
+    text_set(&version->key_id, mine->key_id);
+    if (mine->n_other_key_ids > 0) {
+        version->other_key_ids =
+            must_calloc(mine->n_other_key_ids, sizeof(*version->other_key_ids));
+        for (size_t i = 0; i < mine->n_other_key_ids; i++) {
+            version->other_key_ids[version->n_other_key_ids++] = text_dup(mine->other_key_ids[i]);
+        }
+    }
+}
+
+/* What this region knows better than the sender: digest, keys and last read of a version. */
 static void localize_version(Redoubt__Version *version, const Redoubt__NewValue *value,
                              const Redoubt__Secret *base) {
     static const ProtobufCBinaryData none = {0, NULL};
@@ -90,11 +113,11 @@ static void localize_version(Redoubt__Version *version, const Redoubt__NewValue 
     } else if (version->has_kind && mine != NULL) {
         version->has_digest = mine->has_digest;
         bytes_set(&version->digest, &mine->digest);
-        text_set(&version->key_id, mine->key_id);
+        copy_keys(version, mine);
     } else {
         version->has_digest = false;
         bytes_set(&version->digest, &none);
-        text_set(&version->key_id, NULL);
+        version_set_keys(version, NULL);
     }
     version->has_last_accessed_day = mine != NULL && mine->has_last_accessed_day;
     version->last_accessed_day = mine != NULL ? mine->last_accessed_day : 0;
@@ -116,6 +139,16 @@ static void set_origin(Redoubt__Secret *secret, const char *region, uint64_t gen
     secret->promoted_from = NULL;
 }
 
+/* The link's key, or the one that this region chose since. */
+static void localize_key(Redoubt__Secret *secret, const Redoubt__Secret *base) {
+    bool is_own = base != NULL && replica_keeps_own_key(base, secret->kms_key_id);
+
+    text_set(&secret->link_kms_key_id, is_own ? base->link_kms_key_id : NULL);
+    text_set(&secret->kms_key_id, is_own ? base->kms_key_id : secret->kms_key_id);
+    secret->has_own_kms_key = is_own;
+    secret->own_kms_key = is_own;
+}
+
 /* The replica's record: the sender's, with what belongs to this region. `base` is the replica that
  * was here, or NULL. */
 static Redoubt__Secret *replica_record(const struct inbound *in, const Redoubt__InboundItem *item,
@@ -124,6 +157,7 @@ static Redoubt__Secret *replica_record(const struct inbound *in, const Redoubt__
 
     text_set(&secret->name, item->name);
     text_set(&secret->suffix, item->suffix);
+    localize_key(secret, base);
     set_origin(secret, in->from, item->generation, item->revision);
     secret->has_revision = true;
     secret->revision = item->revision;
@@ -183,8 +217,7 @@ static Redoubt__Verdict judge_standalone(const struct inbound *in, const Redoubt
     if (values_are_missing(item, NULL)) {
         return REDOUBT__VERDICT__VERDICT_NEED_VALUES;
     }
-    grave_raise_promoted(in->txn, item->account, local, in->now_ms);
-    txn_delete_secret(in->txn, item->account, local);
+    secret_bury(in->txn, item->account, local, in->now_ms);
     return apply_upsert(in, item, NULL, place);
 }
 

@@ -27,5 +27,8 @@ bool secret_is_replica_of_item(const Redoubt__Secret *secret, const struct inbou
 /* The local secret has this suffix and was promoted from the sender's. */
 bool secret_is_promoted_from_item(const Redoubt__Secret *secret, const struct inbound *in,
                                   const Redoubt__InboundItem *item);
+/* A replica's key was chosen in this region, and its link asks for the same as it did then: the
+ * region's choice holds. Pure. */
+bool replica_keeps_own_key(const Redoubt__Secret *replica, const char *link_kms_key_id);
 
 #endif

@@ -8,6 +8,7 @@
 #include "cluster/commands/state.h"
 #include "cluster/commands/valid.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 /* The first version's id is the call's token; a call without a value has the token alone. */
@@ -21,6 +22,7 @@ static bool create_is_valid(const Redoubt__SecretCreate *create) {
     return ref_is_valid(create->ref) && create->ref->suffix != NULL && token_is_valid(create) &&
            text_is_at_most(create->description, 4 * LIMIT_DESCRIPTION) &&
            text_is_at_most(create->kms_key_id, LIMIT_KMS_KEY_ID) &&
+           text_is_at_most(create->type, 4 * LIMIT_TYPE) &&
            tags_are_valid(create->tags, create->n_tags) &&
            time_is_valid(create->has_now_ms, create->now_ms);
 }
@@ -76,6 +78,9 @@ static Redoubt__Secret *secret_new(const struct apply_context *context,
         text_set(&secret->description, create->description);
     }
     text_set(&secret->kms_key_id, kms_key_or_default(create->kms_key_id));
+    if (create->type != NULL && create->type[0] != '\0') {
+        text_set(&secret->type, create->type);
+    }
     add_tags(secret, create->tags, create->n_tags);
     secret->has_created_ms = true;
     secret->created_ms = create->now_ms;
@@ -86,6 +91,22 @@ static Redoubt__Secret *secret_new(const struct apply_context *context,
     secret->has_created_seq = true;
     secret->created_seq = created_seq_of(context, 0);
     return secret;
+}
+
+/* Replicas that arrive count too, but nothing refuses them: only here there is somebody to tell. */
+static bool quota_refuses(struct txn *txn, const Redoubt__SecretCreate *create,
+                          Redoubt__Result *result) {
+    struct quotas quotas;
+
+    quotas_read(create->quotas, &quotas);
+    if (state_secret_count(txn, create->ref->account) < (uint64_t)quotas.secrets) {
+        return false;
+    }
+    refuse(result, ERR_LIMIT_EXCEEDED,
+           "The request failed because it would exceed the quota of %" PRId64
+           " secrets for this account in this Region.",
+           quotas.secrets);
+    return true;
 }
 
 void secret_create_apply(struct txn *txn, const struct apply_context *context,
@@ -105,6 +126,9 @@ void secret_create_apply(struct txn *txn, const struct apply_context *context,
     secret = state_secret(txn, account, create->ref->name);
     if (secret != NULL) {
         answer_existing(txn, context, create, secret, result);
+        return;
+    }
+    if (quota_refuses(txn, create, result)) {
         return;
     }
     secret = secret_new(context, create);

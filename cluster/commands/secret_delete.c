@@ -98,8 +98,7 @@ void secret_delete_apply(struct txn *txn, const struct apply_context *context,
         return;
     }
     if (force) {
-        grave_raise_promoted(txn, account, secret, delete->now_ms);
-        txn_delete_secret(txn, account, secret);
+        secret_bury(txn, account, secret, delete->now_ms);
     } else {
         secret->has_deletion_ms = true;
         secret->deletion_ms = delete->deletion_ms;

@@ -92,9 +92,34 @@ Redoubt__Version *version_add(Redoubt__Secret *secret, const char *id, int64_t n
 }
 
 bool version_holds(const Redoubt__Version *version, const Redoubt__NewValue *value) {
-    return version->has_kind && version->kind == value->kind &&
-           version->digest.len == value->digest.len && value->digest.len > 0 &&
-           memcmp(version->digest.data, value->digest.data, value->digest.len) == 0;
+    return version->kind == value->kind && version_has_digest(version, &value->digest);
+}
+
+bool version_has_digest(const Redoubt__Version *version, const ProtobufCBinaryData *digest) {
+    return version->has_kind && version->digest.len == digest->len && digest->len > 0 &&
+           memcmp(version->digest.data, digest->data, digest->len) == 0;
+}
+
+/* All of them go. */
+static void texts_free(char ***texts, size_t *n) {
+    for (size_t i = 0; i < *n; i++) {
+        free((*texts)[i]);
+    }
+    free(*texts);
+    *texts = NULL;
+    *n = 0;
+}
+
+void version_set_keys(Redoubt__Version *version, const Redoubt__Sealed *sealed) {
+    text_set(&version->key_id, sealed == NULL ? NULL : sealed->key_id);
+    texts_free(&version->other_key_ids, &version->n_other_key_ids);
+    if (sealed == NULL || sealed->n_others == 0) {
+        return;
+    }
+    version->other_key_ids = must_calloc(sealed->n_others, sizeof(*version->other_key_ids));
+    for (size_t i = 0; i < sealed->n_others; i++) {
+        version->other_key_ids[version->n_other_key_ids++] = text_dup(sealed->others[i]->key_id);
+    }
 }
 
 void version_set_value(Redoubt__Version *version, const Redoubt__NewValue *value,
@@ -103,7 +128,7 @@ void version_set_value(Redoubt__Version *version, const Redoubt__NewValue *value
     version->kind = value->kind;
     version->has_digest = true;
     bytes_set(&version->digest, &value->digest);
-    text_set(&version->key_id, value->sealed->key_id);
+    version_set_keys(version, value->sealed);
     version->has_revision = true;
     version->revision = revision;
 }
@@ -117,19 +142,49 @@ bool secret_has_value(const Redoubt__Secret *secret) {
     return false;
 }
 
+bool version_carries(const Redoubt__Version *version, const char *label) {
+    for (size_t i = 0; i < version->n_stages; i++) {
+        if (strcmp(version->stages[i], label) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool version_is_prunable(const Redoubt__Version *version, int64_t now_ms) {
     return version->n_stages == 0 && now_ms - version->created_ms >= VERSION_KEPT_MS;
 }
 
-bool versions_prune(struct txn *txn, const char *account, Redoubt__Secret *secret, int64_t now_ms) {
-    size_t excess =
-        secret->n_versions > LIMIT_VERSIONS_KEPT ? secret->n_versions - LIMIT_VERSIONS_KEPT : 0;
+/* How many versions would go. */
+static size_t count_prunable(const Redoubt__Secret *secret, int64_t now_ms, size_t kept) {
+    size_t excess = secret->n_versions > kept ? secret->n_versions - kept : 0;
+    size_t n = 0;
+
+    for (size_t i = 0; i < secret->n_versions && n < excess; i++) {
+        n += version_is_prunable(secret->versions[i], now_ms) ? 1 : 0;
+    }
+    return n;
+}
+
+bool versions_are_prunable(const Redoubt__Secret *secret, int64_t now_ms, size_t kept) {
+    return count_prunable(secret, now_ms, kept) > 0;
+}
+
+size_t versions_prunable(const Redoubt__Secret *secret, int64_t now_ms, size_t kept) {
+    size_t excess = secret->n_versions > kept ? secret->n_versions - kept : 0;
     size_t prunable = 0;
-    size_t kept = 0;
 
     for (size_t i = 0; i < secret->n_versions && prunable < excess; i++) {
         prunable += version_is_prunable(secret->versions[i], now_ms) ? 1 : 0;
     }
+    return prunable;
+}
+
+bool versions_prune(struct txn *txn, const char *account, Redoubt__Secret *secret, int64_t now_ms,
+                    size_t kept) {
+    size_t prunable = versions_prunable(secret, now_ms, kept);
+    size_t n = 0;
+
     if (secret->n_versions - prunable > LIMIT_VERSIONS) {
         return false;
     }
@@ -140,10 +195,10 @@ bool versions_prune(struct txn *txn, const char *account, Redoubt__Secret *secre
             redoubt__version__free_unpacked(version, NULL);
             prunable--;
         } else {
-            secret->versions[kept++] = version;
+            secret->versions[n++] = version;
         }
     }
-    secret->n_versions = kept;
+    secret->n_versions = n;
     return true;
 }
 

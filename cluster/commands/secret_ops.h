@@ -34,15 +34,24 @@ Redoubt__Version *version_find(const Redoubt__Secret *secret, const char *id);
 Redoubt__Version *version_add(Redoubt__Secret *secret, const char *id, int64_t now_ms);
 /* The version has a value, and it is this one. */
 bool version_holds(const Redoubt__Version *version, const Redoubt__NewValue *value);
+/* The version has a value, and this is its digest. */
+bool version_has_digest(const Redoubt__Version *version, const ProtobufCBinaryData *digest);
+/* The version says that these keys open its value; NULL: none do. */
+void version_set_keys(Redoubt__Version *version, const Redoubt__Sealed *sealed);
 /* The version's value is this one from now on. */
 void version_set_value(Redoubt__Version *version, const Redoubt__NewValue *value,
                        uint64_t revision);
 bool secret_has_value(const Redoubt__Secret *secret);
+/* How many versions versions_prune would drop at this time. */
+size_t versions_prunable(const Redoubt__Secret *secret, int64_t now_ms, size_t kept);
+bool version_carries(const Redoubt__Version *version, const char *label);
 /* Drop versions without labels that are older than a day, oldest first, while there are more than
- * LIMIT_VERSIONS_KEPT; their values go from the state. False (nothing done) when more than
- * LIMIT_VERSIONS would remain. */
+ * `kept`; their values go from the state. False (nothing done) when more than LIMIT_VERSIONS would
+ * remain. */
 MUSTCHECK bool versions_prune(struct txn *txn, const char *account, Redoubt__Secret *secret,
-                              int64_t now_ms);
+                              int64_t now_ms, size_t kept);
+/* versions_prune would drop something at this time. Pure. */
+bool versions_are_prunable(const Redoubt__Secret *secret, int64_t now_ms, size_t kept);
 
 /* The labels of all versions as one table, borrowing from the secret, and back again: after
  * labels_store the table's texts are gone. */

@@ -6,6 +6,7 @@
 #include "cluster/commands/secret_ops.h"
 #include "cluster/commands/state.h"
 #include "cluster/commands/valid.h"
+#include "cluster/commands/version_put.h"
 
 #include <string.h>
 
@@ -15,27 +16,9 @@ static bool put_is_valid(const Redoubt__SecretPut *put) {
            time_is_valid(put->has_now_ms, put->now_ms);
 }
 
-/* The token has a value already. True when that ends the call. */
-static bool answer_existing(const struct apply_context *context, const Redoubt__SecretPut *put,
-                            const Redoubt__Secret *secret, Redoubt__Result *result) {
-    const Redoubt__Version *version = version_find(secret, put->value->version_id);
-
-    if (version == NULL || !version->has_kind) {
-        return false;
-    }
-    if (version_holds(version, put->value)) {
-        result_set_secret(result, secret);
-        text_set(&result->version_id, version->id);
-        result_set_stages(result, (const char *const *)version->stages, version->n_stages);
-    } else {
-        refuse_token_in_use(result, context->region, put->ref->account, secret, version->id);
-    }
-    return true;
-}
-
 /* The labels that this call attaches, each once, in the order of the call. */
 static size_t labels_of_call(const Redoubt__SecretPut *put, bool is_first,
-                             const char *ret[LIMIT_STAGES_PER_SECRET + 1]) {
+                             const char *ret[LIMIT_STAGES_MOST + 1]) {
     size_t n = 0;
 
     for (size_t i = 0; i <= put->n_stages; i++) {
@@ -58,57 +41,37 @@ static size_t labels_of_call(const Redoubt__SecretPut *put, bool is_first,
     return n;
 }
 
-/* The version in the record with its labels; false when a quota refuses. Only the record in memory
- * changes, and values of pruned versions once nothing refuses any more. */
-static bool put_version(struct txn *txn, const Redoubt__SecretPut *put, Redoubt__Secret *secret,
-                        Redoubt__Result *result) {
-    const char *labels[LIMIT_STAGES_PER_SECRET + 1];
-    bool is_first = !secret_has_value(secret);
-    Redoubt__Version *version = version_find(secret, put->value->version_id);
-    struct stages stages;
-    struct err err;
-    size_t n_labels;
-
-    if (version == NULL) {
-        version = version_add(secret, put->value->version_id, put->now_ms);
-    }
-    version_set_value(version, put->value, secret->revision + 1);
-    labels_load(secret, &stages);
-    if (stages_put(&stages, version->id, (const char *const *)put->stages, put->n_stages, is_first,
-                   &err) != OK) {
-        refuse(result, err.code, "%s", err.message);
-        return false;
-    }
-    labels_store(secret, &stages);
-    if (!versions_prune(txn, put->ref->account, secret, put->now_ms)) {
-        refuse(result, ERR_LIMIT_EXCEEDED,
-               "You can't create more than %d versions of a secret within 24 hours.",
-               LIMIT_VERSIONS);
-        return false;
-    }
-    n_labels = labels_of_call(put, is_first, labels);
-    result_set_stages(result, labels, n_labels);
-    return true;
-}
-
 void secret_put_apply(struct txn *txn, const struct apply_context *context,
                       const ProtobufCMessage *command, Redoubt__Result *result) {
     const Redoubt__SecretPut *put = (const Redoubt__SecretPut *)command;
     AUTO(secret_release) Redoubt__Secret *secret = NULL;
-    const char *account;
+    const char *labels[LIMIT_STAGES_MOST + 1];
+    struct version_put version;
+    bool is_first;
 
     if (!put_is_valid(put)) {
         refuse_malformed(result);
         return;
     }
+    version = (struct version_put){
+        .account = put->ref->account,
+        .value = put->value,
+        .stages = put->stages,
+        .n_stages = put->n_stages,
+        .quotas = put->quotas,
+        .now_ms = put->now_ms,
+    };
     secret = secret_find_writable(txn, put->ref, result);
-    if (secret == NULL || answer_existing(context, put, secret, result) ||
-        !put_version(txn, put, secret, result)) {
+    if (secret == NULL ||
+        version_put_is_answered(context, version.account, secret, put->value, result)) {
         return;
     }
-    account = put->ref->account;
-    txn_put_value(txn, account, secret->name, put->value->version_id, put->value->sealed);
-    secret_put_changed(txn, account, secret, put->now_ms);
+    is_first = !secret_has_value(secret);
+    if (!version_put(txn, &version, secret, result)) {
+        return;
+    }
+    secret_put_changed(txn, version.account, secret, put->now_ms);
     result_set_secret(result, secret);
     text_set(&result->version_id, put->value->version_id);
+    result_set_stages(result, labels, labels_of_call(put, is_first, labels));
 }

@@ -24,6 +24,15 @@ Redoubt__Secret *state_secret(struct txn *txn, const char *account, const char *
     return secret;
 }
 
+Redoubt__Sealed *state_value(struct txn *txn, const char *account, const char *name,
+                             const char *version_id) {
+    Redoubt__Sealed *sealed = NULL;
+
+    must_read(view_value(txn_view(txn), account, name, version_id, &sealed), "value", account,
+              name);
+    return sealed;
+}
+
 Redoubt__Link *state_link(struct txn *txn, const char *account, const char *name,
                           const char *region) {
     Redoubt__Link *link = NULL;
@@ -75,6 +84,13 @@ Redoubt__Region *state_region(struct txn *txn) {
     return region;
 }
 
+uint64_t state_secret_count(struct txn *txn, const char *account) {
+    uint64_t count = 0;
+
+    must_read(view_secret_count(txn_view(txn), account, &count), "number of secrets", account, "");
+    return count;
+}
+
 struct view_links state_links(struct txn *txn, const char *account, const char *name) {
     struct view_links links = {0};
 
@@ -84,6 +100,10 @@ struct view_links state_links(struct txn *txn, const char *account, const char *
 
 void secret_release(Redoubt__Secret **secret) {
     redoubt__secret__free_unpacked(*secret, NULL);
+}
+
+void sealed_release(Redoubt__Sealed **sealed) {
+    redoubt__sealed__free_unpacked(*sealed, NULL);
 }
 
 void link_release(Redoubt__Link **link) {

@@ -13,6 +13,8 @@
 
 /* Owned by the caller; NULL when there is none. */
 Redoubt__Secret *state_secret(struct txn *txn, const char *account, const char *name);
+Redoubt__Sealed *state_value(struct txn *txn, const char *account, const char *name,
+                             const char *version_id);
 Redoubt__Link *state_link(struct txn *txn, const char *account, const char *name,
                           const char *region);
 Redoubt__Outbox *state_outbox(struct txn *txn, const char *region, const char *account,
@@ -24,11 +26,14 @@ Redoubt__Grave *state_grave(struct txn *txn, const char *account, const char *na
 Redoubt__Key *state_key(struct txn *txn, const char *account, const char *key_id);
 char *state_alias(struct txn *txn, const char *account, const char *alias);
 Redoubt__Region *state_region(struct txn *txn);
+/* Secrets of the account, replicas and scheduled ones included. */
+uint64_t state_secret_count(struct txn *txn, const char *account);
 /* Owned by the caller: view_links_free. */
 struct view_links state_links(struct txn *txn, const char *account, const char *name);
 
 /* For AUTO(): each frees what it points to; NULL is fine. */
 void secret_release(Redoubt__Secret **secret);
+void sealed_release(Redoubt__Sealed **sealed);
 void link_release(Redoubt__Link **link);
 void outbox_release(Redoubt__Outbox **entry);
 void grave_release(Redoubt__Grave **grave);

@@ -6,6 +6,7 @@
 #ifndef CLUSTER_COMMANDS_VALID_H
 #define CLUSTER_COMMANDS_VALID_H
 
+#include "base/quotas.h"
 #include "cluster/command.pb-c.h"
 
 #include <stdbool.h>
@@ -27,8 +28,19 @@ bool suffix_is_valid(const char *suffix);
 bool ref_is_valid(const Redoubt__SecretRef *ref);
 /* Present, and everything a version needs is there. */
 bool new_value_is_valid(const Redoubt__NewValue *value);
+bool reseal_is_valid(const Redoubt__Reseal *reseal);
+/* As many as the highest quota allows: what the proposer's own quota says is decided apart. */
 bool tags_are_valid(Redoubt__Tag *const *tags, size_t n);
 bool labels_are_valid(char *const *labels, size_t n);
+/* As many as one call may name; they need not be there. */
+bool tag_keys_are_valid(char *const *keys, size_t n);
+/* Absent, or a text as long as the highest quota allows. */
+bool policy_is_valid(const char *policy);
+/* Keys and values of a managed external secret's rotation. */
+bool external_metadata_is_valid(Redoubt__Tag *const *items, size_t n);
+/* The quotas of a command, where it has none the defaults, and none above what the state has room
+ * for. `message` may be NULL. */
+void quotas_read(const Redoubt__Quotas *message, struct quotas *ret);
 /* A secret as another region ships it: its metadata, its versions each once, a label on one
  * version at most, and nothing that only its own region may say of it. */
 bool shipped_secret_is_valid(const Redoubt__Secret *secret);

@@ -52,7 +52,8 @@ static void round_trip(const struct buf *first) {
 
     arena_init(&arena, LIMIT_REQUEST_ARENA);
     buf_init(&second, LIMIT_REPLY_BODY);
-    CHECK(shape_decode(&rich_shape, first->data, first->len, &arena, &rich, &err) == OK);
+    CHECK(shape_decode(&rich_shape, first->data, first->len, &quotas_default, &arena, &rich,
+                       &err) == OK);
     shape_encode(&rich_shape, &rich, &second);
     CHECK(!second.failed && second.len == first->len);
     CHECK(memcmp(second.data, first->data, first->len) == 0);
@@ -69,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
     arena_init(&arena, LIMIT_REQUEST_ARENA);
     buf_init(&out, LIMIT_REPLY_BODY);
-    code = shape_decode(&rich_shape, data, size, &arena, &rich, &err);
+    code = shape_decode(&rich_shape, data, size, &quotas_default, &arena, &rich, &err);
     if (code == OK) {
         shape_encode(&rich_shape, &rich, &out);
         CHECK(!out.failed);

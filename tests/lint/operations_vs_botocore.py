@@ -4,9 +4,10 @@
 usage: operations_vs_botocore.py REDOUBT
 
 Runs `REDOUBT operations --json` and holds every operation in it against secretsmanager/2017-10-17: the members of requests
-and replies, what is required, bounds, patterns, enumerations, which members are sensitive, and the errors. The installed
-model may be older than the service; what we know better, or do not do yet, stands below, one line each with its reason. A
-line there that speaks of something our table does not have is an error too, so that the list cannot rot.
+and replies, what is required, bounds, patterns, enumerations, which members are sensitive, and the errors; and every
+operation of the model must be in the table. The installed model may be older than the service; what we know better, or do
+not do yet, stands below, one line each with its reason. A line there that speaks of something our table does not have is an
+error too, so that the list cannot rot. tests/process/test_model.py holds the table, and these lists, against the newest SDK.
 """
 import gzip
 import json
@@ -16,32 +17,28 @@ import sys
 
 import botocore
 
+# Operations that newer models have and the installed one may not.
+NEWER_OPERATIONS = {
+    "BatchGetSecretValue",  # November 2023
+}
+
 # Members that newer models have and the installed one may not. (operation, side, member)
 NEWER_MEMBERS = {
     ("ListSecrets", "input", "IncludePlannedDeletion"),  # 2023
     ("ListSecrets", "input", "SortBy"),  # 2026
     ("PutSecretValue", "input", "RotationToken"),  # 2024
+    ("CreateSecret", "input", "Type"),  # 2025
+    ("UpdateSecret", "input", "Type"),  # 2025
+    ("RotateSecret", "input", "ExternalSecretRotationMetadata"),  # 2025
+    ("RotateSecret", "input", "ExternalSecretRotationRoleArn"),  # 2025
+} | {
+    (operation, "output", prefix + member)  # 2023; 2025
+    for operation, prefix in (("DescribeSecret", ""), ("ListSecrets", "SecretList."))
+    for member in ("NextRotationDate", "Type", "ExternalSecretRotationMetadata", "ExternalSecretRotationRoleArn")
 }
 
-# Members of the model that this release does not have. (operation, side, member)
-NOT_YET = {
-    # Managed external secrets are no part of this project; a request's unknown members are ignored.
-    ("CreateSecret", "input", "Type"),
-    ("DescribeSecret", "output", "Type"),
-    ("DescribeSecret", "output", "ExternalSecretRotationMetadata"),
-    ("DescribeSecret", "output", "ExternalSecretRotationRoleArn"),
-    ("ListSecrets", "output", "SecretList.Type"),
-    ("ListSecrets", "output", "SecretList.ExternalSecretRotationMetadata"),
-    ("ListSecrets", "output", "SecretList.ExternalSecretRotationRoleArn"),
-    # No secret here is managed by another service.
-    ("DescribeSecret", "output", "OwningService"),
-    ("ListSecrets", "output", "SecretList.OwningService"),
-} | {
-    # Rotation.
-    (operation, "output", prefix + member)
-    for operation, prefix in (("DescribeSecret", ""), ("ListSecrets", "SecretList."))
-    for member in ("RotationEnabled", "RotationLambdaARN", "RotationRules", "LastRotatedDate", "NextRotationDate")
-}
+# Members of a model, this one or a newer one, that this release does not have. (operation, side, member)
+NOT_YET = set()
 
 # Errors that newer models list. (operation, error)
 NEWER_ERRORS = {
@@ -52,6 +49,7 @@ NEWER_ERRORS = {
 NEWER_RULES = {
     ("SecretString", "min"): (None, 1),  # an empty value is refused today
     ("SecretBinary", "min"): (None, 1),
+    ("RotationRules.Duration", "pattern"): ("[0-9h]+", "[0-9]+h"),
     ("Filters.Values[]", "pattern"): (
         r"^\!?[a-zA-Z0-9 :_@\/\+\=\.\-]*$",
         r"^\!?[a-zA-Z0-9 :_@\/\+\=\.\-\!]*$",  # '!' inside, too
@@ -69,6 +67,7 @@ KINDS = {
     "integer": ("integer", "long"),
     "timestamp": "timestamp",
     "strings": "list",
+    "structure": "structure",
     "structures": "list",
     "stages": "map",
 }
@@ -114,6 +113,8 @@ class Comparison:
             self.bounds(where, path + "[]", self.shapes[shape["member"]["shape"]], ours["element"])
         if ours["kind"] == "structures":
             self.members(operation, side, path + ".", self.shapes[shape["member"]["shape"]], ours["members"])
+        if ours["kind"] == "structure":
+            self.members(operation, side, path + ".", shape, ours["members"])
 
     def members(self, operation, side, prefix, shape, members):
         installed = shape["members"]
@@ -136,11 +137,13 @@ class Comparison:
     def operation(self, ours):
         name = ours["name"]
         installed = self.operations.get(name)
-        if installed is None:
-            self.problem(name, "is not an operation of the service")
-            return
         if ours["action"] != f"secretsmanager:{name}":
             self.problem(name, f"its action is {ours['action']}")
+        if installed is None:
+            if name not in NEWER_OPERATIONS:
+                self.problem(name, "is not an operation of the service")
+            self.seen |= {key for key in NEWER_MEMBERS | NEWER_ERRORS if key[0] == name}  # for the newest SDK to judge
+            return
         theirs = {error["shape"] for error in installed["errors"]}
         self.seen |= {(name, error) for error in ours["errors"]}
         for error in sorted(theirs ^ set(ours["errors"])):
@@ -149,6 +152,11 @@ class Comparison:
         for side in ("input", "output"):
             shape = self.shapes[installed[side]["shape"]] if side in installed else {"members": {}}
             self.members(name, side, "", shape, ours[side])
+
+
+def missing_operations(service, table):
+    """Problems: the table is the whole service."""
+    return [f"{name}: is missing" for name in sorted(set(service) - set(table))]
 
 
 def model_load():
@@ -169,6 +177,7 @@ def main():
     names = [operation["name"] for operation in operations]
     if not names or len(set(names)) != len(names):
         comparison.problem("table", "is empty, or an operation stands in it twice")
+    comparison.problems += missing_operations(comparison.operations.keys() | NEWER_OPERATIONS, names)
     for operation in operations:
         comparison.operation(operation)
     for key in sorted(NOT_YET & comparison.seen):

@@ -60,7 +60,8 @@ def eventually(check, seconds=30.0, every=0.02, what="condition"):
 
 
 class Cluster:
-    def __init__(self, regions=REGIONS, keep=False):
+    def __init__(self, regions=REGIONS, keep=False, options=()):
+        """`options` go to `redoubt dev`, which writes the configurations."""
         self.regions = list(regions)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="redoubt-test-"))
         self.data = self.folder / "data"
@@ -69,7 +70,7 @@ class Cluster:
         self.keep = keep
         subprocess.run(
             [BINARY, "dev", "--start", "no", "--data", str(self.data), "--port", str(self.port),
-             "--regions", ",".join(self.regions), "--account", ACCOUNT],
+             "--regions", ",".join(self.regions), "--account", ACCOUNT, *options],
             check=True, timeout=60)
         fields = next(line for line in (self.data / "credentials").read_text().splitlines()
                       if line and not line.startswith("#")).split()
@@ -155,8 +156,9 @@ class Cluster:
             return boto3.client(
                 "secretsmanager", region_name=region, endpoint_url=self.endpoint(via or region),
                 aws_access_key_id=kwargs.pop("access_key", self.access_key),
-                aws_secret_access_key=kwargs.pop("secret_key", self.secret_key),
-                config=botocore.config.Config(retries={"max_attempts": retries}, connect_timeout=5, read_timeout=30, **kwargs))
+                aws_secret_access_key=kwargs.pop("secret_key", self.secret_key), aws_session_token=kwargs.pop("session_token", None),
+                config=botocore.config.Config(retries=retries if isinstance(retries, dict) else {"max_attempts": retries},
+                                              connect_timeout=5, read_timeout=30, **kwargs))
 
     def environment(self):
         """What `redoubt dev` exports, for command line clients."""

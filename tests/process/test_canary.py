@@ -15,6 +15,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from cluster import eventually, wait_in_sync
+from wire import FORM_TYPE, Signer, form, send
 
 REPLICAS = ["us-west-2", "eu-west-1"]
 
@@ -132,6 +133,34 @@ def test_no_trace_of_what_is_not_json(fresh):
         # The answer is on its way before the request is freed.
         pid = fresh.processes["us-east-1"].pid
         eventually(lambda: not hits(memory_of(pid), {"raw": canary.encode()}), 10, every=0.2, what=f"no trace of {body}")
+
+
+def test_no_trace_of_queries_and_forms(fresh):
+    """A value that came as a parameter: in a form body, in a query, in a presigned URL, right and wrong."""
+    fresh.start("us-east-1")
+    canary = "canary-" + uuid.uuid4().hex + "-value"
+    east, signer = fresh.client("us-east-1"), Signer(fresh)
+    for i, value in enumerate((canary, "é+ " + canary, canary * 2000)):
+        parameters = {"Action": "CreateSecret", "Name": f"canary/{i}", "SecretString": value, "ClientRequestToken": str(uuid.uuid4())}
+        body = form(parameters).encode()
+        status = 200 if i < 2 else 400
+        assert send(fresh, headers=signer.sign(headers={"Content-Type": FORM_TYPE}, body=body), body=body).status == status
+        assert send(fresh, headers={"Content-Type": FORM_TYPE}, body=body).status == 400  # nobody signed it
+        twice = body + b"&" + form({"SecretString": value}).encode()
+        assert send(fresh, headers=signer.sign(headers={"Content-Type": FORM_TYPE}, body=twice), body=twice).status == 400
+        if i < 2:
+            parameters["Name"] += "/get"
+            assert send(fresh, "GET", signer.presign("GET", parameters)).status == 200
+            assert send(fresh, "GET", "/?" + form(parameters)).status == 400
+            # A value where it does not belong: unreadable as what it should be.
+            wrong = form({**parameters, "Tags": "{'" + value + "'", "ClientRequestToken": str(uuid.uuid4())})
+            assert send(fresh, "GET", "/?" + wrong, signer.sign("GET", wrong)).code == "SerializationException"
+    assert canary in east.get_secret_value(SecretId="canary/1/get")["SecretString"]
+    needles, pid = forms(canary), fresh.processes["us-east-1"].pid
+    eventually(lambda: not hits(memory_of(pid), needles), 10, every=0.5, what="no trace in memory")
+    fresh.stop("us-east-1")
+    for path, data in [*files_below(fresh.data), (fresh.log_path("us-east-1"), fresh.log_path("us-east-1").read_bytes())]:
+        assert not hits([data], needles), path
 
 
 def test_no_keys_of_connections(fresh):

@@ -55,7 +55,8 @@ def test_what_nobody_signed_does_not_fill_the_log(fresh):
     """Requests for a region that is away, with signatures that nobody can check here."""
     fresh.start("us-east-1")
     before = fresh.log_path("us-east-1").stat().st_size
-    request = (b"POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target: secretsmanager.GetSecretValue\r\nX-Amz-Date: 20260115T120000Z\r\n"
+    request = (b"POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target: secretsmanager.GetSecretValue\r\n"
+               b"Content-Type: application/x-amz-json-1.1\r\nX-Amz-Date: 20260115T120000Z\r\n"
                b"Authorization: AWS4-HMAC-SHA256 Credential=AKIANOBODY/20260115/eu-west-1/secretsmanager/aws4_request, "
                b"SignedHeaders=host, Signature=" + b"0" * 64 + b"\r\nContent-Length: 2\r\n\r\n{}")
     with socket.create_connection(address(fresh, "us-east-1"), timeout=30) as s:

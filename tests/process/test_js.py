@@ -1,4 +1,5 @@
 """The main job with the newest AWS SDK for JavaScript from npm, on the newest Node.js from there: Debian's is too old for that SDK."""
+import fcntl
 import os
 import pathlib
 import shutil
@@ -16,13 +17,17 @@ def installed_client():
     """
     folder = pathlib.Path(os.environ.get("REDOUBT_BUILD", HERE.parents[1] / "build")) / "js-client"
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "roundtrip.mjs"):
-        shutil.copy(HERE / "js" / name, folder / name)
-    packaged = "node_modules/node-linux-*/bin/node"
-    if not any(folder.glob(packaged)):
-        subprocess.run(["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"], cwd=folder, check=True,
-                       timeout=600)
-    return folder, next(folder.glob(packaged), "node")
+    wanted = (HERE / "js" / "package.json").read_text()
+    done = folder / "installed.json"  # what was asked for the last time that it worked
+    with open(folder / "lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests that run side by side share the folder
+        for source in (HERE / "js").iterdir():
+            shutil.copy(source, folder / source.name)
+        if not done.exists() or done.read_text() != wanted:
+            subprocess.run(["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"], cwd=folder, check=True,
+                           timeout=600)
+            done.write_text(wanted)
+    return folder, next(folder.glob("node_modules/node-linux-*/bin/node"), "node")
 
 
 def test_round_trip():

@@ -3,8 +3,6 @@ import json
 import subprocess
 import uuid
 
-import pytest
-
 from cluster import eventually, statuses, wait_in_sync
 
 REPLICAS = ["us-west-2", "eu-west-1"]
@@ -90,14 +88,3 @@ def test_list_in_pages(running):
     listed = [row["Name"] for page in pages for row in page["SecretList"] if row["Name"].startswith("page/")]
     assert listed == names  # in order of creation, none twice
     assert all(len(page["SecretList"]) <= 10 for page in pages)
-
-
-@pytest.mark.parametrize("operation", ["RotateSecret", "TagResource"])
-def test_other_operations_say_so(running, operation):
-    client = running.client("us-east-1")
-    calls = {"RotateSecret": lambda: client.rotate_secret(SecretId="x"),
-             "TagResource": lambda: client.tag_resource(SecretId="x", Tags=[{"Key": "k", "Value": "v"}])}
-    with pytest.raises(client.exceptions.ClientError) as caught:
-        calls[operation]()
-    assert caught.value.response["Error"]["Code"] == "NotImplementedException"
-    assert operation in caught.value.response["Error"]["Message"]

@@ -371,8 +371,9 @@ static void put_misses_a_secret_made_anew(void **state) {
     arena_init(&arena, LIMIT_REQUEST_ARENA);
     in = arena_alloc(&arena, op->in->size);
     assert_non_null(in);
-    assert_int_equal(
-        shape_decode(op->in, (const uint8_t *)body, strlen(body), &arena, in, &bench->err), OK);
+    assert_int_equal(shape_decode(op->in, (const uint8_t *)body, strlen(body), &bench->quotas,
+                                  &arena, in, &bench->err),
+                     OK);
     assert_int_equal(bench_prepare(bench, op, &arena, in, &command), OK);
     assert_int_equal(command.type, COMMAND_SECRET_PUT);
     bench_do(bench, "DeleteSecret", ID_("s", "\"ForceDeleteWithoutRecovery\":true"));

@@ -242,7 +242,8 @@ static inline enum errc bench_call(struct bench *bench, const char *name, const 
     assert_non_null(in);
     assert_non_null(out);
     bench->err = (struct err){.code = OK};
-    code = shape_decode(op->in, (const uint8_t *)body, strlen(body), &arena, in, &bench->err);
+    code = shape_decode(op->in, (const uint8_t *)body, strlen(body), &bench->quotas, &arena, in,
+                        &bench->err);
     if (code == OK) {
         code = op->class == OP_READ ? bench_read(bench, op, &arena, in, out)
                                     : bench_write(bench, op, &arena, in, out);

@@ -1,5 +1,5 @@
 /* What the pipeline's test puts in the place of the folders below the pipeline: the HTTP door, the
- * node, the peer client, the store, the credentials, the inbound side; and a table of two
+ * node, the peer client, the store, the credentials, the inbound side; and a table of three
  * operations. For one program only: it defines functions. */
 #ifndef TESTS_UNIT_API_PIPELINE_FAKES_H
 #define TESTS_UNIT_API_PIPELINE_FAKES_H
@@ -174,6 +174,12 @@ const struct identity *credentials_find(const struct credentials *credentials,
                                         const char *access_key_id) {
     return strcmp(access_key_id, root.access_key_id) == 0 ? &root : NULL;
 }
+enum errc credentials_check_session(const struct credentials *credentials,
+                                    const struct identity *identity,
+                                    const struct sigv4_claim *claim, int64_t now_ms,
+                                    struct err *err) {
+    return claim->security_token == NULL ? OK : err_default(err, ERR_UNRECOGNIZED_CLIENT);
+}
 void credentials_signing_key(struct credentials *credentials, const struct identity *identity,
                              const struct sigv4_claim *claim, uint8_t out[32]) {
     struct secret key;
@@ -203,7 +209,7 @@ enum errc inbound_answer(const struct inbound_context *context, const Redoubt__R
     return OK;
 }
 
-/* --- two operations --- */
+/* --- three operations --- */
 
 #define READ_IN(X)                                                                                 \
     X(STR, id, "SecretId", F_REQ | F_SECRET_ID, 1, 2048, NULL)                                     \
@@ -277,7 +283,16 @@ static const struct op write_op = {.name = "PutSecretValue",
                                    .errors = ERRS(ERR_RESOURCE_EXISTS),
                                    .prepare = write_prepare,
                                    .reply = write_reply};
-const struct op *const op_table[] = {&read_op, &write_op};
+static const struct op stateless_op = {.name = "GetRandomPassword",
+                                       .iam_action = "secretsmanager:GetRandomPassword",
+                                       .class = OP_READ,
+                                       .stateless = true,
+                                       .resource = RESOURCE_ANY,
+                                       .in = &read_in_shape,
+                                       .out = &read_out_shape,
+                                       .errors = ERRS(ERR_INVALID_PARAMETER),
+                                       .read = read_run};
+const struct op *const op_table[] = {&read_op, &write_op, &stateless_op};
 const size_t op_table_len = ARRAY_LEN(op_table);
 
 #endif

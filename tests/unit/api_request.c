@@ -1,5 +1,5 @@
-/* The parts of the pipeline that are pure: whose request it is, what it may do, parameters in a
- * query, bodies and heads of answers, and the way of a request to another region. */
+/* The parts of the pipeline that are pure: what a request asks for, whose it is, what it may do,
+ * bodies and heads of answers, and the way of a request to another region. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,8 +19,8 @@
 #include "api/health.h"
 #include "api/json_text.h"
 #include "api/peer_door.h"
-#include "api/query.h"
 #include "api/response.h"
+#include "api/wire.h"
 #include "base/limits.h"
 
 /* 2026-01-15T12:30:45Z, as in AWS_BEHAVIOUR 1.9. */
@@ -45,10 +45,14 @@ static void test_error_bodies(void **state) {
          "{\"__type\":\"ResourceNotFoundException\",\"Message\":\"a \\\"b\\\"\"}"},
         {ERR_INTERNAL_SERVICE, "x", "{\"__type\":\"InternalServiceError\",\"Message\":\"x\"}"},
         {ERR_VALIDATION, "x\n", "{\"__type\":\"ValidationException\",\"message\":\"x\\n\"}"},
-        {ERR_UNAVAILABLE, "x", "{\"__type\":\"ServiceUnavailableException\",\"message\":\"x\"}"},
+        {ERR_UNAVAILABLE, "x", "{\"__type\":\"ServiceUnavailable\",\"message\":\"x\"}"},
         {ERR_SERIALIZATION, "", "{\"__type\":\"SerializationException\"}"},
         {ERR_UNKNOWN_OPERATION, "",
          "{\"__type\":\"com.amazon.coral.service#UnknownOperationException\"}"},
+        {ERR_UNKNOWN_PROTOCOL, "",
+         "{\"Output\":{\"__type\":\"com.amazon.coral.service#UnknownOperationException\"},"
+         "\"Version\":\"1.0\"}"},
+        {ERR_INVALID_ACTION, "x", "{\"__type\":\"InvalidAction\",\"message\":\"x\"}"},
         {ERR_VALIDATION, "cut \xC3",
          "{\"__type\":\"ValidationException\",\"message\":\"cut \xEF\xBF\xBD\"}"},
     };
@@ -63,7 +67,6 @@ static void test_error_bodies(void **state) {
 
 static void test_public_codes(void **state) {
     assert_int_equal(error_public(ERR_RESOURCE_EXISTS), ERR_RESOURCE_EXISTS);
-    assert_int_equal(error_public(ERR_NOT_IMPLEMENTED), ERR_NOT_IMPLEMENTED);
     assert_int_equal(error_public(ERR_REGION_UNREACHABLE), ERR_REGION_UNREACHABLE);
     assert_int_equal(error_public(ERR_NOT_LEADER), ERR_UNAVAILABLE);
     assert_int_equal(error_public(ERR_IO), ERR_INTERNAL_SERVICE);
@@ -162,15 +165,17 @@ static const char query_form[] =
 static struct credentials *credentials;
 
 static int load_credentials(void **state) {
-    static const char line[] =
-        "AKIDEXAMPLE wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY 123456789012\n";
+    static const char text[] = /* of the session: until a minute after NOW_MS */
+        "AKIDEXAMPLE wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY 123456789012\n"
+        "ASIASESSION wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY 123456789012 "
+        "SESSION/TOKEN+EXAMPLE== 2026-01-15T12:31:45Z\n";
     char path[] = "/tmp/redoubt-credentials-XXXXXX";
     int fd = mkstemp(path);
     struct err err = {.code = OK};
 
     assert_true(fd >= 0);
     assert_int_equal(fchmod(fd, 0600), 0);
-    assert_int_equal(write(fd, line, sizeof(line) - 1), sizeof(line) - 1);
+    assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
     (void)close(fd);
     if (credentials_load(path, &credentials, &err) != OK) {
         print_error("%s\n", err.message);
@@ -231,7 +236,7 @@ static void test_vectors(void **state) {
     assert_int_equal(authenticate_text(header_form, NOW_MS, &forward, &err), OK);
     assert_false(forward);
     assert_int_equal(authenticate_text(query_form, NOW_MS, &forward, &err), OK);
-    /* All keys are long-term ones, so a token belongs to none, however well it is signed. */
+    /* A long-term key: a token does not belong to it, however well it is signed. */
     assert_int_equal(authenticate_text(session_form, NOW_MS, &forward, &err),
                      ERR_UNRECOGNIZED_CLIENT);
     assert_string_equal(err.message, "The security token included in the request is invalid.");
@@ -292,80 +297,223 @@ static void test_another_region(void **state) {
     free(text);
 }
 
-/* --- parameters in a query --- */
+/* --- sessions: AWS_BEHAVIOUR 1.6, 1.8 --- */
 
-#define PARAMETERS(X)                                                                              \
-    X(STR, id, "SecretId", F_NONE, 0, SHAPE_NO_MAX, NULL)                                          \
-    X(SECRET, value, "SecretString", F_NONE, 0, SHAPE_NO_MAX, NULL)                                \
-    X(INT, days, "RecoveryWindowInDays", F_NONE, 0, SHAPE_NO_MAX, NULL)                            \
-    X(BOOL, force, "Force", F_NONE, 0, 0, NULL)                                                    \
-    X(STRS, keys, "TagKeys", F_NONE, 0, SHAPE_NO_MAX, NULL)                                        \
-    X(LIST, tags, "Tags", F_NONE, 0, SHAPE_NO_MAX, NULL)
-DECLARE_SHAPE_STRUCT(parameters, PARAMETERS)
-#define SHAPE_SELF struct parameters
-DEFINE_SHAPE(parameters, PARAMETERS)
-#undef SHAPE_SELF
+/* A request of the session's key, signed by our own signer. `signed_token`: the token stands among
+ * the signed headers; `token` NULL: there is none. The caller frees. */
+static char *session_text(const char *token, bool signed_token, const char *secret) {
+    const char *names = signed_token ? "content-type;host;x-amz-date;x-amz-security-token"
+                                     : "content-type;host;x-amz-date";
+    struct sigv4_claim claim = {.access_key_id = "ASIASESSION",
+                                .date = "20260115",
+                                .region = "us-east-1",
+                                .service = "secretsmanager",
+                                .timestamp = "20260115T123045Z",
+                                .signed_headers = names,
+                                .signed_headers_len = strlen(names)};
+    struct sigv4_request view;
+    struct http_request request;
+    struct secret plain;
+    uint8_t key[32];
+    char authorization[1024];
+    char head[1024];
+    char *text = malloc(4096);
 
-static void test_query_to_json(void **state) {
+    assert_non_null(text);
+    (void)snprintf(head, sizeof(head),
+                   "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-amz-json-1.1\r\n"
+                   "X-Amz-Date: 20260115T123045Z\r\n%s%s%s",
+                   token != NULL ? "X-Amz-Security-Token: " : "", token != NULL ? token : "",
+                   token != NULL ? "\r\n" : "");
+    (void)snprintf(text, 4096, "%s\r\n", head);
+    assert_int_equal(peer_door_parse((const uint8_t *)text, strlen(text), &request), OK);
+    authenticate_view(&request, &view);
+    assert_true(secret_init_copy(&plain, secret, strlen(secret)));
+    sigv4_signing_key(&plain, claim.date, claim.region, claim.service, key);
+    secret_fini(&plain);
+    assert_true(sigv4_sign(&view, &claim, key, authorization, sizeof(authorization)));
+    http_request_fini(&request);
+    (void)snprintf(text, 4096, "%sAuthorization: %s\r\n\r\n", head, authorization);
+    return text;
+}
+
+static void test_sessions(void **state) {
+    static const char invalid[] = "The security token included in the request is invalid.";
+    static const char expired[] = "The security token included in the request is expired";
     static const struct {
-        const char *query;
-        const char *json;
+        const char *token;
+        bool is_signed;
+        const char *secret;
+        int64_t after_ms;
+        enum errc code;
+        const char *message;
     } cases[] = {
-        {"", "{}"},
-        {"&&=&X-Amz-Date=1&Secretid=x", "{}"},
-        {"SecretId=a%2Fb+c%20d", "{\"SecretId\":\"a/b+c d\"}"},
-        {"SecretId", "{\"SecretId\":\"\"}"},
-        {"SecretId=a=b", "{\"SecretId\":\"a=b\"}"},
-        {"SecretString=%22%5C%00%c3%A4", "{\"SecretString\":\"\\\"\\\\\\u0000\xC3\xA4\"}"},
-        {"RecoveryWindowInDays=7&Force=true", "{\"RecoveryWindowInDays\":7,\"Force\":true}"},
-        {"RecoveryWindowInDays=-7&Force=false", "{\"RecoveryWindowInDays\":-7,\"Force\":false}"},
-        /* What is no number stays a text, for the decoder to refuse. */
-        {"RecoveryWindowInDays=07&Force=True",
-         "{\"RecoveryWindowInDays\":\"07\",\"Force\":\"True\"}"},
-        {"RecoveryWindowInDays=9999999999999999999&Force=",
-         "{\"RecoveryWindowInDays\":\"9999999999999999999\",\"Force\":\"\"}"},
-        {"RecoveryWindowInDays=-", "{\"RecoveryWindowInDays\":\"-\"}"},
-        {"TagKeys=a&SecretId=x&TagKeys=b", "{\"SecretId\":\"x\",\"TagKeys\":[\"a\",\"b\"]}"},
-        {"Tags=%7B%27Key%27%7D", "{\"Tags\":\"{'Key'}\"}"},
+        {"SESSION/TOKEN+EXAMPLE==", true, NULL, 0, OK, NULL},
+        {"SESSION/TOKEN+EXAMPLE==", false, NULL, 0, OK, NULL},
+        {"SESSION/TOKEN+EXAMPLE==", true, NULL, 59999, OK, NULL},
+        {NULL, false, NULL, 0, ERR_UNRECOGNIZED_CLIENT, invalid},
+        {"SESSION/TOKEN+EXAMPLE=", true, NULL, 0, ERR_UNRECOGNIZED_CLIENT, invalid},
+        {"SESSION/TOKEN+EXAMPLE=!", true, NULL, 0, ERR_UNRECOGNIZED_CLIENT, invalid},
+        {"SESSION%2FTOKEN%2BEXAMPLE==", true, NULL, 0, ERR_UNRECOGNIZED_CLIENT, invalid},
+        {"", true, NULL, 0, ERR_UNRECOGNIZED_CLIENT, invalid},
+        {"SESSION/TOKEN+EXAMPLE==", true, NULL, 60000, ERR_EXPIRED_TOKEN, expired},
+        /* Who has not the token learns nothing of its end. */
+        {"WRONG", true, NULL, 60000, ERR_UNRECOGNIZED_CLIENT, invalid},
+        {"SESSION/TOKEN+EXAMPLE==", true, "wrong", 0, ERR_INVALID_SIGNATURE, NULL},
     };
-    static const char *const bad[] = {
-        "SecretId=%",   "SecretId=%4",           "SecretId=%zz",
-        "SecretId=%ff", "SecretId=a&SecretId=a", "TagKeys=a&TagKeys=%"};
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct buf out;
-        struct err err;
-        buf_init(&out, 4096);
-        assert_int_equal(
-            query_to_json(&parameters_shape, cases[i].query, strlen(cases[i].query), &out, &err),
-            OK);
-        assert_buf(&out, cases[i].json);
-    }
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        struct buf out;
+        char *text = session_text(
+            cases[i].token, cases[i].is_signed,
+            cases[i].secret != NULL ? cases[i].secret : "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
         struct err err = {.code = OK};
-        buf_init(&out, 4096);
-        assert_int_equal(query_to_json(&parameters_shape, bad[i], strlen(bad[i]), &out, &err),
-                         ERR_SERIALIZATION);
-        assert_int_equal(err.code, ERR_SERIALIZATION);
-        buf_fini(&out);
+        bool forward = false;
+        assert_int_equal(authenticate_text(text, NOW_MS + cases[i].after_ms, &forward, &err),
+                         cases[i].code);
+        if (cases[i].message != NULL) {
+            assert_string_equal(err.message, cases[i].message);
+        }
+        free(text);
     }
 }
 
-static void test_query_get(void **state) {
-    static const char query[] = "Action=Get%53ecretValue&Action=x&Empty=&No%6e=1&Nul=%00&Bad=%";
-    char out[16] = "unchanged";
+/* --- what a request asks for, in which form: AWS_BEHAVIOUR 1.2, 1.4, 1.10, 1.11 --- */
 
-    assert_false(query_get(query, sizeof(query) - 1, "Act", out, sizeof(out)));
-    assert_false(query_get(query, sizeof(query) - 1, "Nul", out, sizeof(out)));
-    assert_false(query_get(query, sizeof(query) - 1, "Bad", out, sizeof(out)));
-    assert_false(query_get(query, sizeof(query) - 1, "Non", out, sizeof(out)));
-    assert_false(query_get(query, sizeof(query) - 1, "Action", out, 14)); /* needs 15 */
-    assert_string_equal(out, "unchanged");
-    assert_true(query_get(query, sizeof(query) - 1, "Action", out, 15));
-    assert_string_equal(out, "GetSecretValue");
-    assert_true(query_get(query, sizeof(query) - 1, "Empty", out, sizeof(out)));
-    assert_string_equal(out, "");
+#define WIRE_IN(X)                                                                                 \
+    X(STR, id, "SecretId", F_NONE, 0, SHAPE_NO_MAX, NULL)                                          \
+    X(STRS, keys, "TagKeys", F_NONE, 0, SHAPE_NO_MAX, NULL)
+DECLARE_SHAPE_STRUCT(wire_in, WIRE_IN)
+#define SHAPE_SELF struct wire_in
+DEFINE_SHAPE(wire_in, WIRE_IN)
+#undef SHAPE_SELF
+
+#define JSON_LINE   "Content-Type: application/x-amz-json-1.1\r\n"
+#define FORM_LINE   "Content-Type: application/x-www-form-urlencoded\r\n"
+#define TARGET_LINE "X-Amz-Target: secretsmanager.TagResource\r\n"
+
+/* A request: first line's method and target, further headers, body. */
+struct wire_case {
+    const char *line;
+    const char *headers;
+    const char *body;
+    const char *id; /* of the decoded parameters */
+    bool is_action;
+};
+
+static void wire_request(const char *line, const char *headers, const char *body,
+                         struct http_request *ret) {
+    char text[2048];
+
+    (void)snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %zu\r\n\r\n%s",
+                   line, headers, strlen(body), body);
+    assert_int_equal(peer_door_parse((const uint8_t *)text, strlen(text), ret), OK);
+}
+
+static void test_wire_forms(void **state) {
+    static const struct wire_case cases[] = {
+        {"POST /", JSON_LINE TARGET_LINE, "{\"SecretId\":\"a\"}", "a", false},
+        {"POST /", "content-type: Application/X-Amz-Json-1.1 ; charset=UTF-8\r\n" TARGET_LINE,
+         "{\"SecretId\":\"a\"}", "a", false},
+        {"POST /?SecretId=b", JSON_LINE TARGET_LINE, "{\"SecretId\":\"a\"}", "a", false},
+        {"POST /", JSON_LINE TARGET_LINE, "", NULL, false}, /* no body is {} */
+        {"POST /", TARGET_LINE, "", NULL, false},
+        {"POST /?SecretId=a", JSON_LINE TARGET_LINE, "", "a", false},
+        {"GET /?SecretId=a&Action=Other", TARGET_LINE, "", "a", false},
+        {"POST /?X-Amz-Target=secretsmanager.TagResource&SecretId=a", "", "", "a", false},
+        {"POST /?x-amz-target=secretsmanager.TagResource", JSON_LINE, "{\"SecretId\":\"a\"}", "a",
+         false},
+        {"GET /?Action=TagResource&Version=2017-10-17&SecretId=a%2Bb", "", "", "a+b", true},
+        {"GET /?Action=TagResource&SecretId=a+b", FORM_LINE, "", "a+b", true},
+        {"POST /?Action=TagResource", JSON_LINE, "{\"SecretId\":\"a\"}", "a", true},
+        {"POST /", FORM_LINE, "Action=TagResource&Version=2017-10-17&SecretId=a+b", "a b", true},
+        {"POST /", "Content-Type: application/x-www-form-urlencoded; charset=utf-8\r\n",
+         "SecretId=%61&Action=TagResource", "a", true},
+        {"POST /?Action=TagResource", FORM_LINE, "SecretId=a&Version=2017-10-17", "a", true},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct http_request http;
+        struct wire_in in = {.id = NULL};
+        struct arena arena;
+        struct wire wire;
+        struct err err;
+        arena_init(&arena, LIMIT_REQUEST_ARENA);
+        wire_request(cases[i].line, cases[i].headers, cases[i].body, &http);
+        assert_int_equal(wire_read(&http, &wire, &err), OK);
+        assert_string_equal(wire.op_name, "TagResource");
+        assert_int_equal(wire.is_action, cases[i].is_action);
+        assert_int_equal(
+            wire_decode(&wire, &http, &wire_in_shape, &quotas_default, &arena, &in, &err), OK);
+        if (cases[i].id == NULL) {
+            assert_null(in.id);
+        } else {
+            assert_non_null(in.id);
+            assert_string_equal(in.id, cases[i].id);
+        }
+        arena_fini(&arena);
+        http_request_fini(&http);
+    }
+}
+
+static void test_wire_refusals(void **state) {
+    static const struct {
+        const char *line;
+        const char *headers;
+        const char *body;
+        enum errc code;
+        const char *message;
+    } cases[] = {
+        /* Nothing names an operation, or the form is none. */
+        {"POST /", JSON_LINE, "{}", ERR_UNKNOWN_PROTOCOL, ""},
+        {"GET /", "", "", ERR_UNKNOWN_PROTOCOL, ""},
+        {"POST /", TARGET_LINE, "{}", ERR_UNKNOWN_PROTOCOL, ""},
+        {"POST /", "Content-Type: application/json\r\n" TARGET_LINE, "{}", ERR_UNKNOWN_PROTOCOL,
+         ""},
+        {"POST /", "Content-Type: application/json\r\n" TARGET_LINE, "", ERR_UNKNOWN_PROTOCOL, ""},
+        {"POST /", FORM_LINE TARGET_LINE, "SecretId=a", ERR_UNKNOWN_PROTOCOL, ""},
+        {"PUT /", JSON_LINE TARGET_LINE, "{}", ERR_UNKNOWN_PROTOCOL, ""},
+        {"POST /x", JSON_LINE TARGET_LINE, "{}", ERR_UNKNOWN_PROTOCOL, ""},
+        {"POST //", JSON_LINE TARGET_LINE, "{}", ERR_UNKNOWN_PROTOCOL, ""},
+        {"POST /", JSON_LINE "X-Amz-Target: SecretsManager.TagResource\r\n", "{}",
+         ERR_UNKNOWN_PROTOCOL, ""},
+        {"POST /", JSON_LINE "X-Amz-Target: secretsmanager\r\n", "{}", ERR_UNKNOWN_PROTOCOL, ""},
+        {"POST /?x-amz-target=secretsmanager.A&x-amz-target=secretsmanager.B", JSON_LINE, "{}",
+         ERR_UNKNOWN_PROTOCOL, ""},
+        {"POST /",
+         JSON_LINE "X-Amz-Target: secretsmanager."
+                   "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n",
+         "{}", ERR_UNKNOWN_OPERATION, ""},
+        /* Query. */
+        {"POST /", FORM_LINE, "Version=2017-10-17", ERR_MISSING_ACTION,
+         "The request is missing an action or a required parameter."},
+        {"POST /", FORM_LINE, "", ERR_MISSING_ACTION,
+         "The request is missing an action or a required parameter."},
+        {"GET /?Version=2017-10-17", "", "", ERR_MISSING_ACTION,
+         "The request is missing an action or a required parameter."},
+        {"GET /?Action=TagResource&Action=TagResource", "", "", ERR_INVALID_ACTION,
+         "The action or operation requested is invalid. Verify that the action is typed "
+         "correctly."},
+        {"POST /?Action=TagResource", FORM_LINE, "Action=TagResource", ERR_INVALID_ACTION,
+         "The action or operation requested is invalid. Verify that the action is typed "
+         "correctly."},
+        {"GET /?Action=%zz", "", "", ERR_INVALID_ACTION,
+         "The action or operation requested is invalid. Verify that the action is typed "
+         "correctly."},
+        {"GET /?Action=TagResource&Version=2014-11-01", "", "", ERR_INVALID_ACTION,
+         "Could not find operation TagResource for version 2014-11-01"},
+        {"POST /", FORM_LINE, "Action=TagResource&Version=", ERR_INVALID_ACTION,
+         "Could not find operation TagResource for version "},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct http_request http;
+        struct wire wire;
+        struct err err = {.code = OK};
+        wire_request(cases[i].line, cases[i].headers, cases[i].body, &http);
+        assert_int_equal(wire_read(&http, &wire, &err), cases[i].code);
+        assert_string_equal(err.message, cases[i].message);
+        http_request_fini(&http);
+    }
 }
 
 /* --- the way to another region --- */
@@ -443,14 +591,14 @@ static void test_text_cut(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_error_bodies),    cmocka_unit_test(test_public_codes),
-        cmocka_unit_test(test_response_bytes),  cmocka_unit_test(test_health_body),
-        cmocka_unit_test(test_authorize),       cmocka_unit_test(test_vectors),
-        cmocka_unit_test(test_wrong_callers),   cmocka_unit_test(test_late_and_early),
-        cmocka_unit_test(test_another_region),  cmocka_unit_test(test_query_to_json),
-        cmocka_unit_test(test_query_get),       cmocka_unit_test(test_forward_bytes),
-        cmocka_unit_test(test_not_one_request), cmocka_unit_test(test_peer_statuses),
-        cmocka_unit_test(test_text_cut),
+        cmocka_unit_test(test_error_bodies),   cmocka_unit_test(test_public_codes),
+        cmocka_unit_test(test_response_bytes), cmocka_unit_test(test_health_body),
+        cmocka_unit_test(test_authorize),      cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_wrong_callers),  cmocka_unit_test(test_late_and_early),
+        cmocka_unit_test(test_another_region), cmocka_unit_test(test_sessions),
+        cmocka_unit_test(test_wire_forms),     cmocka_unit_test(test_wire_refusals),
+        cmocka_unit_test(test_forward_bytes),  cmocka_unit_test(test_not_one_request),
+        cmocka_unit_test(test_peer_statuses),  cmocka_unit_test(test_text_cut),
     };
 
     return cmocka_run_group_tests(tests, load_credentials, free_credentials);

@@ -32,6 +32,11 @@ DECLARE_SHAPE_STRUCT(tag, TAG)
 DEFINE_SHAPE(tag, TAG)
 #undef SHAPE_SELF
 
+static bool is_digits(const char *text) {
+    return text[0] != '\0' && text[strspn(text, "0123456789")] == '\0';
+}
+static const struct str_rule ticket_rule = {.matches = is_digits, .pattern = "^[0-9]+$"};
+
 #define RICH(X)                                                                                    \
     X(STR, id, "SecretId", F_SECRET_ID, 1, 2048, NULL)                                             \
     X(STR, name, "Name", F_NAME, 1, 512, NULL)                                                     \
@@ -40,6 +45,7 @@ DEFINE_SHAPE(tag, TAG)
     X(STR, region, "Region", F_NONE, 1, 128, &region_rule)                                         \
     X(TOKEN, token, "ClientRequestToken", F_NONE, 32, 64, NULL)                                    \
     X(SECRET, string, "SecretString", F_NONE, 1, LIMIT_VALUE, NULL)                                \
+    X(SECRET, ticket, "Ticket", F_NONE, 4, 8, &ticket_rule)                                        \
     X(BLOB, binary, "SecretBinary", F_NONE, 1, LIMIT_VALUE, NULL)                                  \
     X(BOOL, force, "Force", F_NONE, 0, 0, NULL)                                                    \
     X(INT, length, "PasswordLength", F_NONE, 1, 4096, NULL)                                        \
@@ -83,6 +89,15 @@ DECLARE_SHAPE_STRUCT(reply, REPLY)
 DEFINE_SHAPE(reply, REPLY)
 #undef SHAPE_SELF
 
+#define QUOTED(X)                                                                                  \
+    X(SECRET, string, "SecretString", F_VALUE_QUOTA, 1, LIMIT_VALUE, NULL)                         \
+    X(BLOB, binary, "SecretBinary", F_VALUE_QUOTA, 1, LIMIT_VALUE, NULL)                           \
+    X(STR, policy, "ResourcePolicy", F_POLICY_QUOTA, 1, LIMIT_POLICY, NULL)
+DECLARE_SHAPE_STRUCT(quoted, QUOTED)
+#define SHAPE_SELF struct quoted
+DEFINE_SHAPE(quoted, QUOTED)
+#undef SHAPE_SELF
+
 /* One decoding with what it needs. */
 struct fixture {
     struct arena arena;
@@ -97,7 +112,7 @@ static void decode_bytes(const void *body, size_t len) {
     arena_fini(&fx.arena);
     memset(&fx, 0, sizeof(fx));
     arena_init(&fx.arena, LIMIT_REQUEST_ARENA);
-    fx.code = shape_decode(&rich_shape, body, len, &fx.arena, &fx.rich, &fx.err);
+    fx.code = shape_decode(&rich_shape, body, len, &quotas_default, &fx.arena, &fx.rich, &fx.err);
 }
 
 static void decode(const char *body) {
@@ -364,6 +379,20 @@ static void test_secrets_are_not_echoed(void **state) {
     assert_int_equal(fx.rich.string->len, LIMIT_VALUE);
     violates("{\"SecretString\":\"\"}", "Value at 'secretString' failed to satisfy constraint: "
                                         "Member must have length greater than or equal to 1");
+    violates("{\"Ticket\":\"12x4\"}",
+             "Value at 'ticket' failed to satisfy constraint: Member must satisfy regular "
+             "expression pattern: ^[0-9]+$");
+    violates("{\"Ticket\":\"1234\\u00005\"}",
+             "Value at 'ticket' failed to satisfy constraint: Member must satisfy regular "
+             "expression pattern: ^[0-9]+$");
+    decode("{\"Ticket\":\"12345678\"}");
+    assert_int_equal(fx.code, OK);
+    decode("{\"Ticket\":\"x\"}"); /* all that is wrong with it, nothing of it */
+    assert_string_equal(
+        fx.err.message,
+        "2 validation errors detected: Value at 'ticket' failed to satisfy constraint: Member must "
+        "have length greater than or equal to 4; Value at 'ticket' failed to satisfy constraint: "
+        "Member must satisfy regular expression pattern: ^[0-9]+$");
     violates("{\"SecretBinary\":\"\"}", "Value at 'secretBinary' failed to satisfy constraint: "
                                         "Member must have length greater than or equal to 1");
     violates(blob, "Value at 'secretBinary' failed to satisfy constraint: Member must have length "
@@ -376,6 +405,76 @@ static void test_secrets_are_not_echoed(void **state) {
     free(full);
     free(blob);
     free(full_blob);
+}
+
+/* 6: bounds that an operator may raise; the sentence tells the one in force. NULL: it is within. */
+static void expect_within(const struct quotas *quotas, const char *body, const char *violation) {
+    struct arena arena;
+    struct quoted quoted = {0};
+    struct err err = {.code = OK};
+    char message[ERR_MESSAGE_MAX];
+    enum errc code;
+
+    arena_init(&arena, LIMIT_REQUEST_ARENA);
+    code = shape_decode(&quoted_shape, (const uint8_t *)body, strlen(body), quotas, &arena, &quoted,
+                        &err);
+    if (violation == NULL) {
+        assert_int_equal(code, OK);
+    } else {
+        (void)snprintf(message, sizeof(message), "1 validation error detected: Value at '%s",
+                       violation);
+        assert_int_equal(code, ERR_VALIDATION);
+        assert_string_equal(err.message, message);
+    }
+    arena_fini(&arena);
+}
+
+static void test_bounds_from_quotas(void **state) {
+    const struct quotas raised = {.value_bytes = 100000, .policy_characters = 30000};
+    char *usual = make("{\"SecretString\":\"%s\"}", "x", LIMIT_VALUE);
+    char *over = make("{\"SecretString\":\"%s\"}", "x", LIMIT_VALUE + 1);
+    char *full = make("{\"SecretString\":\"%s\"}", "x", 100000);
+    char *wide = make("{\"SecretString\":\"%s\"}", "\xC3\xA4", 50001);
+    char *blob = make("{\"SecretBinary\":\"%s\"}", "AAAA", 100000 / 3 + 1);
+
+    expect_within(&quotas_default, usual, NULL);
+    expect_within(&quotas_default, over,
+                  "secretString' failed to satisfy constraint: Member must have length less than "
+                  "or equal to 65536");
+    expect_within(&raised, full, NULL);
+    expect_within(&raised, wide,
+                  "secretString' failed to satisfy constraint: Member must have length less than "
+                  "or equal to 100000");
+    expect_within(&raised, blob,
+                  "secretBinary' failed to satisfy constraint: Member must have length less than "
+                  "or equal to 100000");
+    expect_within(&quotas_most, full, NULL);
+    free(usual);
+    free(over);
+    free(full);
+    free(wide);
+    free(blob);
+}
+
+static void test_policy_bound_counts_characters(void **state) {
+    const struct quotas raised = {.value_bytes = 100000, .policy_characters = 30000};
+    char *usual = make("{\"ResourcePolicy\":\"%s\"}", "\xC3\xA4", LIMIT_POLICY);
+    char *full = make("{\"ResourcePolicy\":\"%s\"}", "\xC3\xA4", 30000);
+    struct arena arena;
+    struct quoted quoted = {0};
+    struct err err = {.code = OK};
+
+    expect_within(&quotas_default, usual, NULL);
+    expect_within(&raised, full, NULL);
+    arena_init(&arena, LIMIT_REQUEST_ARENA);
+    assert_int_equal(shape_decode(&quoted_shape, (const uint8_t *)full, strlen(full),
+                                  &quotas_default, &arena, &quoted, &err),
+                     ERR_VALIDATION);
+    assert_non_null(strstr(err.message, "' at 'resourcePolicy' failed to satisfy constraint: "
+                                        "Member must have length less than or equal to 20480"));
+    arena_fini(&arena);
+    free(usual);
+    free(full);
 }
 
 static void test_rules(void **state) {
@@ -411,8 +510,9 @@ static void test_lists(void **state) {
     violates("{\"VersionStages\":[\"A\",null]}",
              "Value null at 'versionStages.2.member' failed to satisfy constraint: Member must not "
              "be null");
-    violates("{\"Filters\":[]}", "Value at 'filters' failed to satisfy constraint: Member must "
-                                 "have length greater than or equal to 1");
+    violates("{\"Filters\":[]}",
+             "Value '[]' at 'filters' failed to satisfy constraint: Member must "
+             "have length greater than or equal to 1");
     violates("{\"Filters\":[{},{},{}]}", "Value at 'filters' failed to satisfy constraint: Member "
                                          "must have length less than or equal to 2");
     violates("{\"Tags\":[{\"Key\":\"k\"},{\"Key\":\"\"}]}",
@@ -504,11 +604,11 @@ static void test_order_of_checks(void **state) {
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         need = (struct need){.id = NULL};
         assert_int_equal(shape_decode(&need_shape, (const uint8_t *)cases[i].body,
-                                      strlen(cases[i].body), &arena, &need, &err),
+                                      strlen(cases[i].body), &quotas_default, &arena, &need, &err),
                          cases[i].code);
         assert_string_equal(err.message, cases[i].message);
     }
-    assert_int_equal(shape_decode(&rotate_shape, NULL, 0, &arena, &rotate, &err),
+    assert_int_equal(shape_decode(&rotate_shape, NULL, 0, &quotas_default, &arena, &rotate, &err),
                      ERR_INVALID_PARAMETER);
     assert_string_equal(err.message, no_token);
     arena_fini(&arena);
@@ -531,8 +631,8 @@ static void test_small_arena(void **state) {
         enum errc code;
         arena_init(&arena, cap);
         rich = (struct rich){.id = NULL};
-        code =
-            shape_decode(&rich_shape, (const uint8_t *)body, sizeof(body) - 1, &arena, &rich, &err);
+        code = shape_decode(&rich_shape, (const uint8_t *)body, sizeof(body) - 1, &quotas_default,
+                            &arena, &rich, &err);
         assert_true(code == OK || code == ERR_NO_MEMORY);
         assert_true(cap > 0 || code == ERR_NO_MEMORY);
         arena_fini(&arena);
@@ -618,6 +718,8 @@ int main(void) {
         cmocka_unit_test_teardown(test_depth_and_size, teardown),
         cmocka_unit_test_teardown(test_lengths, teardown),
         cmocka_unit_test_teardown(test_secrets_are_not_echoed, teardown),
+        cmocka_unit_test(test_bounds_from_quotas),
+        cmocka_unit_test(test_policy_bound_counts_characters),
         cmocka_unit_test_teardown(test_rules, teardown),
         cmocka_unit_test_teardown(test_lists, teardown),
         cmocka_unit_test_teardown(test_several_violations, teardown),

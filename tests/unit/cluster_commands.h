@@ -223,6 +223,18 @@ static inline Redoubt__NewValue *kit_value(const char *region, const char *id, c
     return value;
 }
 
+static inline void *kit_copy(const ProtobufCMessage *message) {
+    size_t size = protobuf_c_message_get_packed_size(message);
+    uint8_t *packed = malloc(size + 1);
+    void *copy;
+
+    (void)protobuf_c_message_pack(message, packed);
+    copy = protobuf_c_message_unpack(message->descriptor, NULL, size, packed);
+    assert_non_null(copy);
+    free(packed);
+    return copy;
+}
+
 enum { KIT_LIST = 34 };
 
 /* What the commands of the tests say; zero is absent. */
@@ -238,6 +250,18 @@ struct call {
     bool force;
     int64_t deletion_ms;
     const char *invented;
+    /* Of an update; `reseal_key` seals `reseal_text` anew as version `reseal`. */
+    const char *description;
+    const char *type;
+    const char *key;
+    const char *reseal;
+    const char *reseal_text;
+    const char *reseal_key;
+    /* Of a label that moves. */
+    const char *stage;
+    const char *from;
+    const char *to;
+    const Redoubt__Quotas *quotas; /* NULL: none; of put, update and stage */
 };
 
 static inline size_t kit_count(const char *const list[KIT_LIST]) {
@@ -323,9 +347,74 @@ static inline Redoubt__Result *do_put(struct machine *m, const struct call *call
     put->ref = kit_ref(call);
     put->value = kit_call_value(m, call);
     put->stages = kit_texts(call->labels, &put->n_stages);
+    put->quotas = call->quotas == NULL ? NULL : kit_copy(&call->quotas->base);
     put->has_now_ms = true;
     put->now_ms = m->now_ms;
     return kit_apply_owned(m, COMMAND_SECRET_PUT, &put->base);
+}
+
+static inline char *kit_text(const char *text) {
+    return text == NULL ? NULL : strdup(text);
+}
+
+/* What the region's preparer would make of the version under another key. */
+static inline Redoubt__Reseal *kit_reseal(const struct machine *m, const struct call *call) {
+    Redoubt__NewValue *value =
+        kit_value(m->region, call->reseal, call->reseal_text, REDOUBT__VALUE_KIND__VALUE_STRING);
+    Redoubt__Reseal *reseal = malloc(sizeof(*reseal));
+
+    redoubt__reseal__init(reseal);
+    reseal->version_id = value->version_id;
+    reseal->sealed = value->sealed;
+    reseal->has_digest = true;
+    reseal->digest = value->digest;
+    free(reseal->sealed->key_id);
+    reseal->sealed->key_id = strdup(call->reseal_key);
+    free(value);
+    return reseal;
+}
+
+static inline Redoubt__Result *do_update(struct machine *m, const struct call *call) {
+    Redoubt__SecretUpdate *update = malloc(sizeof(*update));
+
+    redoubt__secret_update__init(update);
+    update->ref = kit_ref(call);
+    update->value = kit_call_value(m, call);
+    update->description = kit_text(call->description);
+    update->type = kit_text(call->type);
+    update->kms_key_id = kit_text(call->key);
+    if (call->reseal != NULL) {
+        update->reseals = calloc(1, sizeof(*update->reseals));
+        update->reseals[update->n_reseals++] = kit_reseal(m, call);
+    }
+    update->quotas = call->quotas == NULL ? NULL : kit_copy(&call->quotas->base);
+    update->has_now_ms = true;
+    update->now_ms = m->now_ms;
+    return kit_apply_owned(m, COMMAND_SECRET_UPDATE, &update->base);
+}
+
+static inline Redoubt__Result *do_stage(struct machine *m, const struct call *call) {
+    Redoubt__StageUpdate *update = malloc(sizeof(*update));
+
+    redoubt__stage_update__init(update);
+    update->ref = kit_ref(call);
+    update->stage = kit_text(call->stage);
+    update->remove_from = kit_text(call->from);
+    update->move_to = kit_text(call->to);
+    update->quotas = call->quotas == NULL ? NULL : kit_copy(&call->quotas->base);
+    update->has_now_ms = true;
+    update->now_ms = m->now_ms;
+    return kit_apply_owned(m, COMMAND_STAGE_UPDATE, &update->base);
+}
+
+static inline Redoubt__Result *do_restore(struct machine *m, const struct call *call) {
+    Redoubt__SecretRestore *restore = malloc(sizeof(*restore));
+
+    redoubt__secret_restore__init(restore);
+    restore->ref = kit_ref(call);
+    restore->has_now_ms = true;
+    restore->now_ms = m->now_ms;
+    return kit_apply_owned(m, COMMAND_SECRET_RESTORE, &restore->base);
 }
 
 static inline Redoubt__Result *do_delete(struct machine *m, const struct call *call) {
@@ -386,6 +475,35 @@ static inline Redoubt__Result *do_touch(struct machine *m, const struct call *ca
     touch->has_day = true;
     touch->day = day;
     return kit_apply_owned(m, COMMAND_SECRET_TOUCH, &touch->base);
+}
+
+static inline Redoubt__Result *do_purge(struct machine *m, const struct call *call) {
+    Redoubt__SecretPurge *purge = malloc(sizeof(*purge));
+
+    redoubt__secret_purge__init(purge);
+    purge->ref = kit_ref(call);
+    purge->has_deletion_ms = true;
+    purge->deletion_ms = call->deletion_ms;
+    purge->has_now_ms = true;
+    purge->now_ms = m->now_ms;
+    return kit_apply_owned(m, COMMAND_SECRET_PURGE, &purge->base);
+}
+
+/* `kept` 0: the default quota. */
+static inline Redoubt__Result *do_prune(struct machine *m, const struct call *call, unsigned kept) {
+    Redoubt__VersionsPrune *prune = malloc(sizeof(*prune));
+
+    redoubt__versions_prune__init(prune);
+    prune->ref = kit_ref(call);
+    prune->has_now_ms = true;
+    prune->now_ms = m->now_ms;
+    if (kept > 0) {
+        prune->quotas = malloc(sizeof(*prune->quotas));
+        redoubt__quotas__init(prune->quotas);
+        prune->quotas->has_versions_kept = true;
+        prune->quotas->versions_kept = kept;
+    }
+    return kit_apply_owned(m, COMMAND_VERSIONS_PRUNE, &prune->base);
 }
 
 /* ---- Expectations; each frees the result ---- */
@@ -529,18 +647,6 @@ static inline struct shipment ship(const struct machine *m, const char *to) {
 static inline void shipment_free(struct shipment *shipment) {
     redoubt__inbound_batch__free_unpacked(shipment->batch, NULL);
     redoubt__outcome_batch__free_unpacked(shipment->outcome, NULL);
-}
-
-static inline void *kit_copy(const ProtobufCMessage *message) {
-    size_t size = protobuf_c_message_get_packed_size(message);
-    uint8_t *packed = malloc(size + 1);
-    void *copy;
-
-    (void)protobuf_c_message_pack(message, packed);
-    copy = protobuf_c_message_unpack(message->descriptor, NULL, size, packed);
-    assert_non_null(copy);
-    free(packed);
-    return copy;
 }
 
 /* The batch arrives (again). Returns the answer as a command for the sender; owned. */

@@ -1,5 +1,6 @@
-/* SECRET_PUT against the recorded table of label transitions (AWS_BEHAVIOUR 3.5): each row's start
- * is laid down as a record, the put is applied, and the record must be the row's end. */
+/* SECRET_PUT and STAGE_UPDATE against the recorded table of label transitions (AWS_BEHAVIOUR 3.5):
+ * each row's start is laid down as a record, the command is applied, and the record must be the
+ * row's end. */
 #include "tests/unit/cluster_commands.h"
 
 struct row {
@@ -12,6 +13,7 @@ struct row {
 #define P "AWSPREVIOUS"
 #define N "AWSPENDING"
 
+/* [rec], and two of 3.4. */
 static const struct row rows[] = {
     {"v1[" C "]", "v2{}", "v1[" P "] v2[" C "]"},
     {"v1[" P "] v2[" C "]", "v3{}", "v1[] v2[" P "] v3[" C "]"},
@@ -128,7 +130,47 @@ static void test_recorded_rows(void **state) {
     }
 }
 
+/* AWSCURRENT moves, the rows marked U [rec]. */
+static void test_recorded_moves(void **state) {
+    static const struct {
+        const char *start;
+        const char *from;
+        const char *to;
+        const char *end;
+    } moves[] = {
+        {"v1[" C "] v2[" N "]", "v1", "v2", "v1[" P "] v2[" C "," N "]"},
+        {"v1[" P "] v2[" C "] v3[" N "]", "v2", "v3", "v1[] v2[" P "] v3[" C "," N "]"},
+        {"v1[" C "] v2[" N ",AWSSOMETHING,PUT1]", "v1", "v2",
+         "v1[" P "] v2[" C "," N ",AWSSOMETHING,PUT1]"},
+        {"v1[" P "] v2[" C ",AWSSOMETHING,PUT1] v3[" N ",PUT2]", "v2", "v3",
+         "v1[] v2[" P ",AWSSOMETHING,PUT1] v3[" C "," N ",PUT2]"},
+        {"v2[" P ",PUT0] v3[" C ",PUT1] v4[" N ",PUT2]", "v3", "v4",
+         "v2[PUT0] v3[" P ",PUT1] v4[" C "," N ",PUT2]"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(moves); i++) {
+        struct machine m;
+        struct call create = {.name = "a", .suffix = "AAAAAA", .token = "t0"};
+        struct call move = {.name = "a", .stage = C, .from = moves[i].from, .to = moves[i].to};
+        Redoubt__Result *result;
+
+        print_message("%s  %s > %s\n", moves[i].start, moves[i].from, moves[i].to);
+        machine_init(&m, EAST);
+        expect_ok(do_create(&m, &create));
+        lay_down(&m, moves[i].start);
+        result = do_stage(&m, &move);
+        assert_int_equal(result->code, OK);
+        assert_string_equal(result->suffix, "AAAAAA");
+        command_result_free(result);
+        expect_end(&m, moves[i].end);
+        machine_fini(&m);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_recorded_rows)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_recorded_rows),
+        cmocka_unit_test(test_recorded_moves),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

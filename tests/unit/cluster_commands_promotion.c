@@ -18,6 +18,10 @@ static void test_promote_refusals(void **state) {
     other.suffix = "AAAAAA";
     expect_ok(do_promote(&r->west, &other));
     expect_refusal(do_promote(&r->west, &other), ERR_INVALID_PARAMETER, message);
+    expect_ok(do_delete(&r->west, &(struct call){.name = "a", .deletion_ms = r->west.now_ms + 1}));
+    expect_refusal(do_promote(&r->west, &other), ERR_INVALID_REQUEST,
+                   "You can't perform this operation on the secret because it was marked for "
+                   "deletion."); /* 4.4 */
 }
 
 static void test_promotion_is_told_to_the_old_primary(void **state) {

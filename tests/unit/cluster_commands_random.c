@@ -4,7 +4,8 @@
  *
  * Seeds are fixed; REDOUBT_SEED=n begins elsewhere, REDOUBT_SEEDS=n runs so many. The last seed
  * printed is the one that fails. */
-#include "tests/unit/cluster_commands.h"
+#include "tests/unit/cluster_commands_metadata.h"
+#include "tests/unit/cluster_commands_rotate.h"
 
 #include "model/replication_status.h"
 
@@ -120,12 +121,48 @@ static void expect_same_text(const struct machine *a, const struct machine *b, c
     redoubt__sealed__free_unpacked(right, NULL);
 }
 
+static void expect_equal_metadata(const Redoubt__Secret *left, const Redoubt__Secret *right) {
+    assert_int_equal(left->policy == NULL, right->policy == NULL);
+    if (left->policy != NULL) {
+        assert_string_equal(left->policy, right->policy);
+    }
+    assert_int_equal(left->tags_were_set, right->tags_were_set);
+    assert_int_equal(left->n_tags, right->n_tags);
+    for (size_t i = 0; i < left->n_tags; i++) {
+        assert_string_equal(left->tags[i]->key, right->tags[i]->key);
+        assert_string_equal(left->tags[i]->value, right->tags[i]->value);
+    }
+}
+
+static void expect_equal_rotations(const Redoubt__Rotation *left, const Redoubt__Rotation *right) {
+    uint8_t one[512];
+    uint8_t two[512];
+
+    assert_int_equal(left == NULL, right == NULL);
+    if (left == NULL) {
+        return;
+    }
+    assert_true(redoubt__rotation__get_packed_size(left) <= sizeof(one));
+    assert_int_equal(redoubt__rotation__pack(left, one), redoubt__rotation__get_packed_size(right));
+    (void)redoubt__rotation__pack(right, two);
+    assert_memory_equal(one, two, redoubt__rotation__get_packed_size(left));
+    /* What is on can be run, and what has a schedule is due. */
+    assert_true(!left->enabled || left->function_arn != NULL);
+    assert_true(!left->enabled || left->has_next_rotation_ms == left->has_automatically_after_days);
+}
+
 static void expect_equal_secrets(const struct machine *a, const Redoubt__Secret *left,
                                  const struct machine *b, const Redoubt__Secret *right) {
     assert_string_equal(left->suffix, right->suffix);
     assert_int_equal(left->revision, right->revision);
     assert_int_equal(left->created_ms, right->created_ms);
+    assert_int_equal(left->description == NULL, right->description == NULL);
+    if (left->description != NULL) {
+        assert_string_equal(left->description, right->description);
+    }
+    expect_equal_metadata(left, right);
     assert_int_equal(left->changed_ms, right->changed_ms);
+    expect_equal_rotations(left->rotation, right->rotation);
     assert_int_equal(left->n_versions, right->n_versions);
     for (size_t i = 0; i < left->n_versions; i++) {
         const Redoubt__Version *one = left->versions[i];
@@ -140,6 +177,26 @@ static void expect_equal_secrets(const struct machine *a, const Redoubt__Secret 
         if (one->has_kind) {
             expect_same_text(a, b, left->name, one->id);
         }
+    }
+}
+
+/* What the record says of the keys of its values is what the values are under. */
+static void expect_keys(const struct machine *m, const Redoubt__Secret *secret) {
+    for (size_t i = 0; i < secret->n_versions; i++) {
+        const Redoubt__Version *version = secret->versions[i];
+        Redoubt__Sealed *sealed = NULL;
+        if (!version->has_kind) {
+            continue;
+        }
+        assert_int_equal(view_value(machine_view(m), ACCOUNT, secret->name, version->id, &sealed),
+                         OK);
+        assert_non_null(sealed);
+        assert_string_equal(version->key_id, sealed->key_id);
+        assert_int_equal(version->n_other_key_ids, sealed->n_others);
+        for (size_t k = 0; k < sealed->n_others; k++) {
+            assert_string_equal(version->other_key_ids[k], sealed->others[k]->key_id);
+        }
+        redoubt__sealed__free_unpacked(sealed, NULL);
     }
 }
 
@@ -184,6 +241,9 @@ static void check_invariants(const struct world3 *w) {
             assert_int_equal(view_links(machine_view(&w->m[at]), ACCOUNT, secret_names[i], &links),
                              OK);
             assert_true(secret != NULL || links.n == 0);
+            if (secret != NULL) {
+                expect_keys(&w->m[at], secret);
+            }
             if (secret != NULL && secret->replica_of != NULL) {
                 assert_int_equal(links.n, 0);
                 assert_true(
@@ -329,6 +389,132 @@ static void step_arrive(struct world3 *w) {
 
 /* ---- What users do; refusals are fine ---- */
 
+/* What is scheduled comes to its end, half a second later. */
+static void step_purge(struct machine *m, const char *name) {
+    Redoubt__Secret *secret = machine_secret(m, name);
+
+    if (secret != NULL && secret->has_deletion_ms) {
+        struct call call = {
+            .name = name, .suffix = secret->suffix, .deletion_ms = secret->deletion_ms};
+        Redoubt__Result *result;
+        m->now_ms = secret->deletion_ms;
+        result = do_purge(m, &call);
+        assert_int_equal(result->code, OK);
+        assert_string_equal(result->name, name);
+        command_result_free(result);
+        assert_null(machine_secret(m, name));
+    }
+    redoubt__secret__free_unpacked(secret, NULL);
+}
+
+/* A version of the secret in `id`, and where its label "x" is in `at`; false without versions. */
+static bool pick_version(struct world3 *w, const struct machine *m, const char *name, char id[24],
+                         char at[24]) {
+    Redoubt__Secret *secret = machine_secret(m, name);
+    bool has = secret != NULL && secret->n_versions > 0;
+
+    at[0] = '\0';
+    if (has) {
+        size_t n = secret->n_versions;
+        (void)snprintf(id, 24, "%s", secret->versions[below(w, (int)n)]->id);
+        for (size_t i = 0; i < n; i++) {
+            for (size_t k = 0; k < secret->versions[i]->n_stages; k++) {
+                if (strcmp(secret->versions[i]->stages[k], "x") == 0) {
+                    (void)snprintf(at, 24, "%s", secret->versions[i]->id);
+                }
+            }
+        }
+    }
+    redoubt__secret__free_unpacked(secret, NULL);
+    return has;
+}
+
+/* Tags of three keys come and go, and a policy. */
+static Redoubt__Result *change_metadata(struct world3 *w, struct machine *m,
+                                        const struct call *call, const char *token) {
+    static const char *const keys[] = {"a", "b", "c"};
+    const char *key = keys[below(w, (int)ARRAY_LEN(keys))];
+    char pair[32];
+
+    (void)snprintf(pair, sizeof(pair), "%s=%s", key, token);
+    switch (below(w, 4)) {
+    case 0:
+        return do_untag(m, call, TAGS(key));
+    case 1:
+        return do_policy(m, call, below(w, 3) == 0 ? NULL : token);
+    default:
+        return do_tags(m, call, TAGS(pair), 0);
+    }
+}
+
+/* Description, a value, a key with one version sealed anew, tags, a policy, or a label: on whatever
+ * is there. */
+static Redoubt__Result *update_something(struct world3 *w, struct machine *m, const char *name,
+                                         const char *token) {
+    struct call call = {.name = name};
+    char key_id[16];
+    char id[24];
+    char at[24];
+    bool has_versions = pick_version(w, m, name, id, at);
+
+    switch (below(w, 6)) {
+    case 0:
+        call.description = token;
+        return do_update(m, &call);
+    case 1:
+        call.token = call.text = token;
+        return do_update(m, &call);
+    case 2:
+        (void)snprintf(key_id, sizeof(key_id), "key-%d", below(w, 8));
+        call.key = below(w, 2) == 0 ? "" : "alias/own";
+        call.reseal = has_versions ? id : NULL;
+        call.reseal_text = id; /* every value here is its version's id */
+        call.reseal_key = key_id;
+        return do_update(m, &call);
+    case 3:
+    case 4:
+        return change_metadata(w, m, &call, token);
+    default:
+        call.stage = "x";
+        call.from = at[0] != '\0' ? at : NULL;
+        call.to = has_versions ? id : NULL;
+        return do_stage(m, &call);
+    }
+}
+
+/* A rotation begins, is filled, is over. */
+static Redoubt__Result *rotate_something(struct world3 *w, struct machine *m, const char *name,
+                                         const char *token) {
+    static const char *const expressions[] = {"rate(10 hours)", "cron(0 2/10 * * ? *)"};
+    Redoubt__Secret *secret = machine_secret(m, name);
+    struct rotation_call rotate = {.name = name, .token = token, .later = below(w, 4) == 0};
+    char pending[LIMIT_TOKEN + 1] = "";
+    struct call fill = {.name = name, .token = pending, .text = token};
+
+    for (size_t i = 0; secret != NULL && i < secret->n_versions; i++) {
+        for (size_t k = 0; k < secret->versions[i]->n_stages; k++) {
+            if (strcmp(secret->versions[i]->stages[k], "AWSPENDING") == 0) {
+                (void)snprintf(pending, sizeof(pending), "%s", secret->versions[i]->id);
+            }
+        }
+    }
+    redoubt__secret__free_unpacked(secret, NULL);
+    if (pending[0] != '\0' && below(w, 3) > 0) {
+        fill.labels[0] = below(w, 2) == 0 ? "AWSPENDING" : "AWSCURRENT";
+        return do_put(m, &fill);
+    }
+    if (below(w, 5) == 0) {
+        return do_cancel(m, name);
+    }
+    rotate.function = below(w, 2) == 0 ? "f" : NULL;
+    if (below(w, 3) == 0) {
+        rotate.days = 1 + below(w, 1000);
+    } else if (below(w, 2) == 0) {
+        rotate.expression = expressions[below(w, 2)];
+    }
+    return do_rotate(m, &rotate);
+}
+
 static void step_command(struct world3 *w) {
     struct machine *m = &w->m[below(w, REGIONS)];
     char token[24];
@@ -336,7 +522,7 @@ static void step_command(struct world3 *w) {
     struct call call = {.name = secret_names[below(w, NAMES)]};
     Redoubt__Secret *secret;
     Redoubt__Result *result = NULL;
-    int kind = below(w, 20);
+    int kind = below(w, 29);
 
     m->now_ms += 1 + below(w, 1000);
     (void)snprintf(token, sizeof(token), "t%llu", (unsigned long long)++w->counter);
@@ -362,11 +548,17 @@ static void step_command(struct world3 *w) {
     } else if (kind < 15) {
         result = do_remove(m, &call);
     } else if (kind < 16) {
-        call.force = true;
+        call.force = below(w, 2) == 0;
         call.invented = "ZZZZZZ";
+        call.deletion_ms = m->now_ms + 500;
         result = do_delete(m, &call);
+        step_purge(m, call.name);
     } else if (kind < 17) {
         result = do_touch(m, &call, 19000 + below(w, 100));
+    } else if (kind < 22) {
+        result = update_something(w, m, call.name, token);
+    } else if (kind < 26) {
+        result = rotate_something(w, m, call.name, token);
     } else {
         secret = machine_secret(m, call.name);
         result = do_promote(m, &call);

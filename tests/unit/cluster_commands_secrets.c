@@ -633,6 +633,68 @@ static void test_touch_is_monotone_and_local(void **state) {
     redoubt__secret__free_unpacked(secret, NULL);
 }
 
+/* SECRETS_TOUCH with these items, each a version of `call`'s name; takes them. */
+static Redoubt__Result *do_touches(struct machine *m, Redoubt__SecretTouch **items, size_t n) {
+    Redoubt__SecretsTouch *touches = malloc(sizeof(*touches));
+
+    redoubt__secrets_touch__init(touches);
+    touches->items = malloc(n * sizeof(*touches->items));
+    memcpy(touches->items, items, n * sizeof(*items));
+    touches->n_items = n;
+    return kit_apply_owned(m, COMMAND_SECRETS_TOUCH, &touches->base);
+}
+
+static Redoubt__SecretTouch *touch_of(const char *name, const char *version_id, int64_t day) {
+    const struct call call = {.name = name};
+    Redoubt__SecretTouch *touch = malloc(sizeof(*touch));
+
+    redoubt__secret_touch__init(touch);
+    touch->ref = kit_ref(&call);
+    touch->version_id = strdup(version_id);
+    touch->has_day = true;
+    touch->day = day;
+    return touch;
+}
+
+static void test_touches_are_touches_in_a_row(void **state) {
+    struct machine *m = *state;
+    struct call call = {.name = "b", .suffix = "BBBBBB", .token = "t2", .text = "v2"};
+    Redoubt__Secret *secret;
+    Redoubt__SecretTouch *items[] = {touch_of("a", "t1", 100), touch_of("missing", "t1", 100),
+                                     touch_of("b", "gone", 100), touch_of("a", "t1", 99)};
+
+    create_a(m);
+    expect_ok(do_create(m, &call));
+    expect_ok(do_touches(m, items, ARRAY_LEN(items)));
+    secret = machine_secret(m, "a");
+    assert_int_equal(secret->last_accessed_day, 100);
+    assert_int_equal(secret->versions[0]->last_accessed_day, 100);
+    assert_int_equal(secret->revision, 1);
+    assert_int_equal(secret->changed_ms, KIT_NOW);
+    redoubt__secret__free_unpacked(secret, NULL);
+    secret = machine_secret(m, "b");
+    assert_int_equal(secret->last_accessed_day, 100);
+    assert_false(secret->versions[0]->has_last_accessed_day);
+    redoubt__secret__free_unpacked(secret, NULL);
+}
+
+/* One malformed item, or more of them than one call can name: nothing is noted at all. */
+static void test_malformed_touches(void **state) {
+    struct machine *m = *state;
+    Redoubt__SecretTouch *two[] = {touch_of("a", "t1", 100), touch_of("a", "t1", -1)};
+    Redoubt__SecretTouch *many[LIMIT_BATCH_GET + 1];
+    uint64_t before;
+
+    for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+        many[i] = touch_of("a", "t1", 100);
+    }
+    create_a(m);
+    before = machine_hash(m);
+    expect_refusal(do_touches(m, two, 2), ERR_MALFORMED, NULL);
+    expect_refusal(do_touches(m, many, ARRAY_LEN(many)), ERR_MALFORMED, NULL);
+    assert_int_equal(machine_hash(m), before);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -665,6 +727,8 @@ int main(void) {
         T(test_delete_with_replicas),
         T(test_delete_of_a_replica),
         T(test_touch_is_monotone_and_local),
+        T(test_touches_are_touches_in_a_row),
+        T(test_malformed_touches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

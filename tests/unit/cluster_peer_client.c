@@ -21,7 +21,7 @@ static bool send_endless_chunks(SSL *ssl) {
     if (!send_all(ssl, head, sizeof(head) - 1)) {
         return false;
     }
-    for (int i = 0; i < 1024; i++) {
+    for (int i = 0; i < 2 * LIMIT_PEER_BODY / 65536; i++) {
         if (!send_all(ssl, chunk, 7 + 65536) || !send_all(ssl, "\r\n", 2)) {
             return false;
         }

@@ -63,7 +63,7 @@ static const char THREE[] = "# the keys of the house\n"
 static void test_three_keys(void **state) {
     struct credentials *credentials = load(THREE);
     const struct identity *identity;
-    const struct secret *secret;
+    const struct secret *secret, *token;
     const char *id;
 
     identity = credentials_find(credentials, "AKIDEXAMPLE");
@@ -76,10 +76,11 @@ static void test_three_keys(void **state) {
     assert_null(credentials_find(credentials, "akidexample"));
     assert_null(credentials_find(credentials, "AKIDEXAMPLE "));
     assert_null(credentials_find(credentials, "ZZZZ"));
-    credentials_first(credentials, &id, &secret);
+    credentials_first(credentials, &id, &secret, &token);
     assert_string_equal(id, "ZKEY"); /* of the file, not of the alphabet */
     assert_int_equal(secret->len, 13);
     assert_memory_equal(secret->data, "secretsecretZ", 13);
+    assert_null(token);
     credentials_free(credentials);
 }
 
@@ -108,6 +109,13 @@ static void test_bad_lines(void **state) {
         {"KEY TOPSECRET 1234567890123\n", 1},
         {"KEY TOPSECRET 12345678901x\n", 1},
         {"KEY TOPSECRET 123456789012 more\n", 1},
+        {"KEY TOPSECRET 123456789012 TOP-15-CHARACT-\n", 1}, /* a token has at least 16 */
+        {"KEY TOPSECRET 123456789012 TOPTOKENTOPTOKEN\x7f\n", 1},
+        {"KEY TOPSECRET 123456789012 TOPTOKENTOPTOKEN 2026-01-15\n", 1},
+        {"KEY TOPSECRET 123456789012 TOPTOKENTOPTOKEN 2026-02-30T00:00:00Z\n", 1},
+        {"KEY TOPSECRET 123456789012 TOPTOKENTOPTOKEN 2026-01-15T12:30:45+00:00\n", 1},
+        {"KEY TOPSECRET 123456789012 TOPTOKENTOPTOKEN 20260115T123045Z\n", 1},
+        {"KEY TOPSECRET 123456789012 TOPTOKENTOPTOKEN 2026-01-15T12:30:45Z more\n", 1},
         {"KEY TOPSECRET 123456789012\r\n", 1},
         {"KEY-1 TOPSECRET 123456789012\n", 1},
         {"KEY TOP\x01SECRET 123456789012\n", 1},
@@ -192,7 +200,7 @@ static void test_too_many_keys(void **state) {
 
 static void test_create(void **state) {
     struct credentials *credentials = NULL;
-    const struct secret *secret;
+    const struct secret *secret, *token;
     const char *id;
     char first_id[32];
     struct stat st;
@@ -205,7 +213,7 @@ static void test_create(void **state) {
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
     assert_int_equal(credentials_load(path, &credentials, &err), OK);
-    credentials_first(credentials, &id, &secret);
+    credentials_first(credentials, &id, &secret, &token);
     assert_int_equal(strlen(id), 20);
     assert_memory_equal(id, "AKIA", 4);
     assert_int_equal(secret->len, 40);
@@ -222,6 +230,57 @@ static void test_create(void **state) {
     assert_int_equal(credentials_create(path, "123456789012", world_system(), &err), OK);
     assert_int_equal(credentials_load(path, &credentials, &err), OK);
     assert_null(credentials_find(credentials, first_id));
+    credentials_free(credentials);
+}
+
+static enum errc check(struct credentials *credentials, const char *id, bool query_form,
+                       const char *token, int64_t now_ms) {
+    struct sigv4_claim claim;
+    struct err err;
+
+    memset(&claim, 0, sizeof(claim));
+    claim.query_form = query_form;
+    claim.security_token = token;
+    claim.security_token_len = token != NULL ? strlen(token) : 0;
+    return credentials_check_session(credentials, credentials_find(credentials, id), &claim, now_ms,
+                                     &err);
+}
+
+/* AWS_BEHAVIOUR 1.6: the token belongs to its key, and ends. */
+static void test_sessions(void **state) {
+    static const int64_t end = INT64_C(1768480245000); /* 2026-01-15T12:30:45Z */
+    struct credentials *credentials =
+        load("LONG secret 123456789012\n"
+             "SHORT secret 123456789012 token/token+token= 2026-01-15T12:30:45Z # ends\n"
+             "OPEN secret 123456789012 tokentokentokentoken2\n");
+    const struct secret *secret, *token;
+    const char *id;
+
+    assert_int_equal(check(credentials, "LONG", false, NULL, end), OK);
+    assert_int_equal(check(credentials, "LONG", false, "token/token+token=", end),
+                     ERR_UNRECOGNIZED_CLIENT);
+    assert_int_equal(check(credentials, "LONG", false, "", end), ERR_UNRECOGNIZED_CLIENT);
+    assert_int_equal(check(credentials, "SHORT", false, "token/token+token=", end - 1), OK);
+    assert_int_equal(check(credentials, "SHORT", false, "token/token+token=", end),
+                     ERR_EXPIRED_TOKEN);
+    assert_int_equal(check(credentials, "SHORT", false, NULL, 0), ERR_UNRECOGNIZED_CLIENT);
+    assert_int_equal(check(credentials, "SHORT", false, "", 0), ERR_UNRECOGNIZED_CLIENT);
+    assert_int_equal(check(credentials, "SHORT", false, "token/token+token!", 0),
+                     ERR_UNRECOGNIZED_CLIENT);
+    assert_int_equal(check(credentials, "SHORT", false, "tokentokentokentoken2", 0),
+                     ERR_UNRECOGNIZED_CLIENT); /* another key's */
+    /* In a query it is percent-encoded. */
+    assert_int_equal(check(credentials, "SHORT", true, "token%2Ftoken%2btoken%3D", 0), OK);
+    assert_int_equal(check(credentials, "SHORT", false, "token%2Ftoken%2btoken%3D", 0),
+                     ERR_UNRECOGNIZED_CLIENT);
+    assert_int_equal(check(credentials, "SHORT", true, "token%2Ftoken%2btoken%3", 0),
+                     ERR_UNRECOGNIZED_CLIENT);
+    assert_int_equal(check(credentials, "OPEN", true, "tokentokentokentoken2", INT64_MAX - 1), OK);
+    credentials_free(credentials);
+    credentials = load("OPEN secret 123456789012 tokentokentokentoken2\n");
+    credentials_first(credentials, &id, &secret, &token);
+    assert_int_equal(token->len, 21);
+    assert_memory_equal(token->data, "tokentokentokentoken2", 21);
     credentials_free(credentials);
 }
 
@@ -299,7 +358,8 @@ int main(void) {
         cmocka_unit_test(test_three_keys),    cmocka_unit_test(test_comment_in_place_of_a_secret),
         cmocka_unit_test(test_bad_lines),     cmocka_unit_test(test_bad_files),
         cmocka_unit_test(test_too_many_keys), cmocka_unit_test(test_create),
-        cmocka_unit_test(test_signing_keys),  cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_sessions),      cmocka_unit_test(test_signing_keys),
+        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

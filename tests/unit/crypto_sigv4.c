@@ -214,6 +214,44 @@ static void test_payload_hash(void **state) {
     assert_mismatch(&s);
 }
 
+/* Presigners of the JavaScript SDK move the headers that they find into the query. */
+static void test_payload_hash_in_the_query(void **state) {
+    static const char before[] =
+        "x-amz-target=secretsmanager.GetSecretValue&X-Amz-Algorithm=AWS4-"
+        "HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20260115%2Fus-east-1%2F"
+        "secretsmanager%2Faws4_request&X-Amz-Date=20260115T123045Z&X-Amz-"
+        "Expires=900&X-Amz-SignedHeaders=host&X-Amz-Signature=e6d2d9d6bfa2"
+        "d3443a10d4c06f150a40a439985f767e33c70a2326b5e2223684";
+    struct sample s;
+    char query[1024];
+
+    (void)snprintf(query, sizeof(query), "X-Amz-Content-Sha256=UNSIGNED-PAYLOAD&%s", before);
+    empty_sample(&s, "POST", "/", query);
+    add_header(&s, "Host", HOST);
+    assert_accepted(&s);
+    set_body(&s, "anything", 8);
+    assert_accepted(&s);
+    add_header(&s, "X-Amz-Content-SHA256", "UNSIGNED-PAYLOAD"); /* twice */
+    assert_mismatch(&s);
+    empty_sample(&s, "POST", "/", before); /* it is signed: it cannot be taken out */
+    add_header(&s, "Host", HOST);
+    assert_mismatch(&s);
+    add_header(&s, "X-Amz-Content-SHA256", "UNSIGNED-PAYLOAD");
+    assert_mismatch(&s);
+    (void)snprintf(query, sizeof(query), "X-Amz-Content-Sha256=&%s", before);
+    empty_sample(&s, "POST", "/", query);
+    add_header(&s, "Host", HOST);
+    assert_mismatch(&s);
+    /* In header form the parameter is one like any other. */
+    header_sample(&s);
+    drop_header(&s, "Authorization");
+    set(s.query, sizeof(s.query), "X-Amz-Content-Sha256=UNSIGNED-PAYLOAD");
+    sign(&s, "host;x-amz-date;x-amz-target");
+    assert_accepted(&s);
+    s.body[0] ^= 1;
+    assert_mismatch(&s);
+}
+
 /* A line end inside a value could make one canonical request stand for two requests. */
 static void test_line_ends_in_values(void **state) {
     struct sample s;
@@ -508,6 +546,7 @@ int main(void) {
         cmocka_unit_test(test_header_form_wins),
         cmocka_unit_test(test_host_and_target_must_be_signed),
         cmocka_unit_test(test_payload_hash),
+        cmocka_unit_test(test_payload_hash_in_the_query),
         cmocka_unit_test(test_line_ends_in_values),
         cmocka_unit_test(test_equal_headers_verify),
         cmocka_unit_test(test_equal_authorization_verifies),

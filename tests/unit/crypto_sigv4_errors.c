@@ -180,6 +180,31 @@ static void test_long_signed_headers_and_token(void **state) {
     assert_string_equal(err.message, "The security token included in the request is invalid.");
 }
 
+/* In a query a token is percent-encoded, every byte of it perhaps. */
+static void test_long_token_in_a_query(void **state) {
+    char *query = malloc(4 * (size_t)SIGV4_TOKEN_MAX);
+    size_t head = strlen(QUERY_HEAD "&X-Amz-Signature=" QUERY_SIGNATURE "&X-Amz-Security-Token=");
+    struct sample s;
+    struct sigv4_request request;
+    struct sigv4_claim claim;
+    struct err err;
+
+    assert_non_null(query);
+    query_sample(&s);
+    request = view(&s);
+    memcpy(query, QUERY_HEAD "&X-Amz-Signature=" QUERY_SIGNATURE "&X-Amz-Security-Token=", head);
+    for (size_t i = 0; i < SIGV4_TOKEN_MAX; i++) {
+        memcpy(query + head + 3 * i, "%2F", 3);
+    }
+    request.query = query;
+    request.query_len = head + 3 * (size_t)SIGV4_TOKEN_MAX;
+    assert_int_equal(sigv4_parse(&request, &claim, &err), OK);
+    assert_int_equal(claim.security_token_len, 3 * (size_t)SIGV4_TOKEN_MAX);
+    query[request.query_len++] = 'x';
+    assert_int_equal(sigv4_parse(&request, &claim, &err), ERR_UNRECOGNIZED_CLIENT);
+    free(query);
+}
+
 static void replace_in_authorization(struct sample *s, const char *from, const char *to) {
     char *value = value_of(s, "Authorization"), *at = strstr(value, from), copy[VALUE_SIZE];
 
@@ -426,6 +451,7 @@ int main(void) {
         cmocka_unit_test(test_date_of_the_request),
         cmocka_unit_test(test_long_parts),
         cmocka_unit_test(test_long_signed_headers_and_token),
+        cmocka_unit_test(test_long_token_in_a_query),
         cmocka_unit_test(test_scope_sentences),
         cmocka_unit_test(test_verify_alone_holds_the_terminator),
         cmocka_unit_test(test_clock_window),

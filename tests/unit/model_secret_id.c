@@ -187,6 +187,7 @@ static void test_regions(void **state) {
     name[LIMIT_REGION_NAME] = '1';
     name[LIMIT_REGION_NAME + 1] = '\0';
     assert_false(region_name_is_valid(name));
+    assert_true(region_name_matches(name));
 }
 
 static void test_suffix(void **state) {

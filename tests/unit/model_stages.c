@@ -94,7 +94,7 @@ static enum errc put(struct stages *stages, const char *version, const char *lab
          label = strtok_r(NULL, ",", &save)) {
         list[n++] = label;
     }
-    return stages_put(stages, version, list, n, is_first, err);
+    return stages_put(stages, version, list, n, is_first, LIMIT_STAGES_PER_SECRET, err);
 }
 
 static void test_put_table(void **state) {
@@ -111,6 +111,114 @@ static void test_put_table(void **state) {
             put(&start.stages, row->version, row->labels, false, room, sizeof(room), &err), OK);
         assert_same(&start.stages, &end.stages);
     }
+}
+
+/* UpdateSecretVersionStage. `end` NULL: refused with `refusal`. */
+struct update_row {
+    const char *start;
+    const char *label;
+    const char *remove_from;
+    const char *move_to;
+    const char *end;
+    const char *refusal;
+};
+
+#define EMPTY(label, at)                                                                           \
+    "The parameter RemoveFromVersionId can't be empty. Staging label " label                       \
+    " is currently attached to version " at                                                        \
+    ", so you must explicitly reference that version in RemoveFromVersionId."
+#define ELSEWHERE(label)                                                                           \
+    "When you move staging label " label                                                           \
+    ", if you specify RemoveFromVersionId, it must be set to the version that currently has the "  \
+    "staging label " label "."
+
+static const struct update_row update_rows[] = {
+    /* 3.5, the recorded transitions by U [rec]. */
+    {"v1[" C "] v2[" N "]", C, "v1", "v2", "v1[" P "] v2[" C "," N "]", NULL},
+    {"v1[" P "] v2[" C "] v3[" N "]", C, "v2", "v3", "v2[" P "] v3[" C "," N "]", NULL},
+    {"v1[" C "] v2[" N ",AWSSOMETHING,PUT1]", C, "v1", "v2",
+     "v1[" P "] v2[" C "," N ",AWSSOMETHING,PUT1]", NULL},
+    {"v1[" P "] v2[" C ",AWSSOMETHING,PUT1] v3[" N ",PUT2]", C, "v2", "v3",
+     "v2[" P ",AWSSOMETHING,PUT1] v3[" C "," N ",PUT2]", NULL},
+    {"v2[" P ",PUT0] v3[" C ",PUT1] v4[" N ",PUT2]", C, "v3", "v4",
+     "v2[PUT0] v3[" P ",PUT1] v4[" C "," N ",PUT2]", NULL},
+    /* 3.5, the table of parameters, row by row. */
+    {"v1[" C "]", "x", NULL, "v1", "v1[" C ",x]", NULL},
+    {"v1[" C "] v2[x]", "x", "v2", "v1", "v1[" C ",x]", NULL},
+    {"v1[" C "] v2[x]", "x", NULL, "v1", NULL, EMPTY("x", "v2")},
+    {"v1[" C "] v2[x]", C, NULL, "v2", NULL, EMPTY(C, "v1")},
+    {"v1[" C "] v2[x]", "x", "v1", "v2", NULL, ELSEWHERE("x")},
+    {"v1[" C "] v2[x]", C, "v2", "v2", NULL, ELSEWHERE(C)},
+    {"v1[" C "] v2[x]", "x", "v2", NULL, "v1[" C "]", NULL},
+    {"v1[" C "] v2[" P "]", P, "v2", NULL, "v1[" C "]", NULL},
+    {"v1[" C "] v2[" N "]", N, "v2", NULL, "v1[" C "]", NULL},
+    {"v1[" C "]", C, "v1", NULL, NULL,
+     "You can only move staging label AWSCURRENT to a different secret version. It can’t be "
+     "completely removed."},
+    {"v1[" C "] v2[x]", "y", "v2", NULL, NULL, "Version stage y not found in version v2"},
+    {"v1[" C "] v2[x]", "y", "v2", "v1", NULL, "Version stage y not found in version v2"},
+    {"v1[" C "] v2[x]", "x", "v1", NULL, NULL, "Version stage x not found in version v1"},
+    {"v1[" C "] v2[x]", "x", NULL, "v2", "v1[" C "] v2[x]", NULL},
+    {"v1[" C "] v2[x]", C, NULL, "v1", "v1[" C "] v2[x]", NULL},
+    {"v1[" C "] v2[x]", "x", "v2", "v2", "v1[" C "] v2[x]", NULL},
+    /* Neither version: unrecorded. */
+    {"v1[" C "] v2[x]", "x", NULL, NULL, NULL, EMPTY("x", "v2")},
+    {"v1[" C "] v2[x]", "y", NULL, NULL, NULL,
+     "You must provide either RemoveFromVersionId or MoveToVersionId."},
+    /* "Removing a custom label has no influence on AWSPREVIOUS" [rec]. */
+    {"v1[" P "] v2[" C ",x]", "x", "v2", NULL, "v1[" P "] v2[" C "]", NULL},
+    /* AWSPREVIOUS may be moved by hand; back to the version before. */
+    {"v1[] v2[" P "] v3[" C "]", P, "v2", "v1", "v1[" P "] v3[" C "]", NULL},
+    {"v1[" P "] v2[" C "]", C, "v2", "v1", "v1[" C "] v2[" P "]", NULL},
+    /* AWSPENDING of a third version stays (C-6): only a write ends a rotation. */
+    {"v1[" P "] v2[" C "] v3[" N "]", C, "v2", "v1", "v1[" C "] v2[" P "] v3[" N "]", NULL},
+};
+
+static void test_update_table(void **state) {
+    for (size_t i = 0; i < ARRAY_LEN(update_rows); i++) {
+        const struct update_row *row = &update_rows[i];
+        struct picture start;
+        struct picture end;
+        struct err err;
+        enum errc code;
+
+        picture_parse(&start, row->start);
+        picture_parse(&end, row->end != NULL ? row->end : row->start);
+        code = stages_update(&start.stages, row->label, row->remove_from, row->move_to,
+                             LIMIT_STAGES_PER_SECRET, &err);
+        if (row->end != NULL) {
+            assert_int_equal(code, OK);
+        } else {
+            assert_int_equal(code, ERR_INVALID_PARAMETER);
+            assert_string_equal(err.message, row->refusal);
+        }
+        assert_same(&start.stages, &end.stages);
+    }
+}
+
+static void test_update_limit(void **state) {
+    struct stages stages = {.n = 0};
+    char names[LIMIT_STAGES_PER_SECRET][8];
+    struct stages full;
+    struct err err;
+
+    stages_attach(&stages, C, "v1");
+    for (size_t i = 0; i < LIMIT_STAGES_PER_SECRET - 1; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "l%zu", i);
+        stages_attach(&stages, names[i], "v1");
+    }
+    full = stages;
+    assert_int_equal(stages_update(&full, "more", NULL, "v2", LIMIT_STAGES_PER_SECRET, &err),
+                     ERR_LIMIT_EXCEEDED);
+    /* AWSPREVIOUS would be the twenty-first. */
+    full = stages;
+    assert_int_equal(stages_update(&full, C, "v1", "v2", LIMIT_STAGES_PER_SECRET, &err),
+                     ERR_LIMIT_EXCEEDED);
+    full = stages;
+    assert_int_equal(stages_update(&full, C, "v1", "v2", LIMIT_STAGES_PER_SECRET + 1, &err), OK);
+    /* Moving is fine, with a quota that was lowered too. */
+    assert_int_equal(stages_update(&full, "l3", "v1", "v2", 3, &err), OK);
+    assert_int_equal(full.n, LIMIT_STAGES_PER_SECRET + 1);
 }
 
 static void test_first_version(void **state) {
@@ -172,21 +280,24 @@ static void test_limit(void **state) {
     }
     /* Twenty. Moving them is fine, one more is not. */
     const char *old[] = {names[0], names[1]};
-    assert_int_equal(stages_put(&stages, "v2", old, 2, false, &err), OK);
+    assert_int_equal(stages_put(&stages, "v2", old, 2, false, LIMIT_STAGES_PER_SECRET, &err), OK);
     full = stages;
-    assert_int_equal(stages_put(&full, "v2", one, 1, false, &err), ERR_LIMIT_EXCEEDED);
+    assert_int_equal(stages_put(&full, "v2", one, 1, false, LIMIT_STAGES_PER_SECRET, &err),
+                     ERR_LIMIT_EXCEEDED);
     assert_non_null(strstr(err.message, "20"));
     /* The default put makes a shadow: the twenty-first. */
     full = stages;
-    assert_int_equal(stages_put(&full, "v3", NULL, 0, false, &err), ERR_LIMIT_EXCEEDED);
+    assert_int_equal(stages_put(&full, "v3", NULL, 0, false, LIMIT_STAGES_PER_SECRET, &err),
+                     ERR_LIMIT_EXCEEDED);
     /* Any number of labels is refused without harm. */
     for (size_t i = 0; i < ARRAY_LEN(many); i++) {
         (void)snprintf(texts[i], sizeof(texts[i]), "m%zu", i);
         many[i] = texts[i];
     }
     full = stages;
-    assert_int_equal(stages_put(&full, "v3", many, ARRAY_LEN(many), false, &err),
-                     ERR_LIMIT_EXCEEDED);
+    assert_int_equal(
+        stages_put(&full, "v3", many, ARRAY_LEN(many), false, LIMIT_STAGES_PER_SECRET, &err),
+        ERR_LIMIT_EXCEEDED);
 }
 
 /* Marsaglia's xorshift: the same walk for the same seed everywhere. */
@@ -218,7 +329,9 @@ static void test_random_walk(void **state) {
                 asked[i] = labels[roll(&seed, ARRAY_LEN(labels))];
                 takes_current = takes_current || strcmp(asked[i], C) == 0;
             }
-            assert_int_equal(stages_put(&stages, version, asked, n, before == NULL, &err), OK);
+            assert_int_equal(stages_put(&stages, version, asked, n, before == NULL,
+                                        LIMIT_STAGES_PER_SECRET, &err),
+                             OK);
             assert_string_equal(stages_find(&stages, C), takes_current ? version : before);
             for (size_t i = 0; i < n; i++) {
                 assert_string_equal(stages_find(&stages, asked[i]), version);
@@ -235,6 +348,7 @@ static void test_random_walk(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_put_table),          cmocka_unit_test(test_first_version),
+        cmocka_unit_test(test_update_table),       cmocka_unit_test(test_update_limit),
         cmocka_unit_test(test_attach_keeps_order), cmocka_unit_test(test_limit),
         cmocka_unit_test(test_random_walk),
     };

@@ -144,6 +144,60 @@ static void test_what_stays_at_home(void **state) {
     outgoing_fini(&out);
 }
 
+static void set_tags(const char *key, const char *value) {
+    Redoubt__TagsSet *set = malloc(sizeof(*set));
+
+    redoubt__tags_set__init(set);
+    set->ref = kit_ref(&(struct call){.name = NAME});
+    set->tags = calloc(1, sizeof(*set->tags));
+    set->tags[0] = malloc(sizeof(**set->tags));
+    redoubt__tag__init(set->tags[0]);
+    set->tags[0]->key = strdup(key);
+    set->tags[0]->value = strdup(value);
+    set->n_tags = 1;
+    set->has_now_ms = true;
+    set->now_ms = east.m.now_ms;
+    expect_ok(kit_apply_owned(&east.m, COMMAND_TAGS_SET, &set->base));
+}
+
+static void set_policy(const char *policy) {
+    Redoubt__PolicySet *set = malloc(sizeof(*set));
+
+    redoubt__policy_set__init(set);
+    set->ref = kit_ref(&(struct call){.name = NAME});
+    set->policy = policy == NULL ? NULL : strdup(policy);
+    set->has_now_ms = true;
+    set->now_ms = east.m.now_ms;
+    expect_ok(kit_apply_owned(&east.m, COMMAND_POLICY_SET, &set->base));
+}
+
+/* AWS_BEHAVIOUR 4.1: tags and the resource policy go along, as they are, without any value; and go
+ * away again. */
+static void test_tags_and_policy(void **state) {
+    static const char policy[] = "{ \"Id\": \"caf\xC3\xA9\" }";
+    Redoubt__Secret *replica;
+
+    create_replicated(NAME, "first");
+    (void)region_exchange(&east, &west);
+    set_tags("team", "red");
+    set_policy(policy);
+    assert_int_equal(region_exchange(&east, &west), 1);
+    expect_status(NAME, LINK_IN_SYNC, NULL);
+    replica = machine_secret(&west.m, NAME);
+    assert_int_equal(replica->n_tags, 1);
+    assert_string_equal(replica->tags[0]->key, "team");
+    assert_string_equal(replica->tags[0]->value, "red");
+    assert_true(replica->tags_were_set);
+    assert_string_equal(replica->policy, policy);
+    redoubt__secret__free_unpacked(replica, NULL);
+    expect_opens(&west, NAME, SUFFIX, V1, "first");
+    set_policy(NULL);
+    assert_int_equal(region_exchange(&east, &west), 1);
+    replica = machine_secret(&west.m, NAME);
+    assert_null(replica->policy);
+    redoubt__secret__free_unpacked(replica, NULL);
+}
+
 static void test_lost_values_are_sent_again(void **state) {
     Redoubt__Secret *replica;
 
@@ -295,6 +349,141 @@ static void test_disabled_key_of_the_replica(void **state) {
     assert_null(machine_secret(&west.m, NAME));
 }
 
+/* UpdateSecret with a new key, made for version V1 with this text, as the preparer does. */
+static void update_key(struct region *r, const char *alias, const char *text) {
+    const struct vault_place place = {r->m.region, ACCOUNT, NAME, SUFFIX, V1};
+    struct call call = {.name = NAME, .suffix = SUFFIX};
+    Redoubt__SecretUpdate *update = malloc(sizeof(*update));
+    Redoubt__Reseal *reseal = malloc(sizeof(*reseal));
+    struct secret plaintext;
+    char *key_id = NULL;
+    struct err err;
+
+    redoubt__secret_update__init(update);
+    redoubt__reseal__init(reseal);
+    assert_int_equal(vault_resolve_key(machine_view(&r->m), ACCOUNT, alias, &key_id, &err), OK);
+    assert_true(secret_init_copy(&plaintext, text, strlen(text)));
+    reseal->version_id = strdup(V1);
+    reseal->has_digest = true;
+    reseal->digest = (ProtobufCBinaryData){.len = 32, .data = malloc(32)};
+    assert_int_equal(vault_seal(r->keyring, machine_view(&r->m), &place, key_id,
+                                REDOUBT__VALUE_KIND__VALUE_STRING, &plaintext, &reseal->sealed,
+                                reseal->digest.data, &err),
+                     OK);
+    secret_fini(&plaintext);
+    free(key_id);
+    update->ref = kit_ref(&call);
+    update->kms_key_id = strdup(alias);
+    update->reseals = calloc(1, sizeof(*update->reseals));
+    update->reseals[update->n_reseals++] = reseal;
+    update->has_now_ms = true;
+    update->now_ms = ++r->m.now_ms;
+    expect_ok(kit_apply_owned(&r->m, COMMAND_SECRET_UPDATE, &update->base));
+}
+
+/* The version's present key is the one behind this alias, and it has so many former ones. */
+static void expect_key(struct region *r, const char *version_id, const char *alias, size_t n) {
+    Redoubt__Sealed *sealed = NULL;
+    char *id = NULL;
+
+    assert_int_equal(view_alias(machine_view(&r->m), ACCOUNT, alias, &id), OK);
+    assert_int_equal(view_value(machine_view(&r->m), ACCOUNT, NAME, version_id, &sealed), OK);
+    assert_string_equal(sealed->key_id, id);
+    assert_int_equal(sealed->n_others, n);
+    redoubt__sealed__free_unpacked(sealed, NULL);
+    free(id);
+}
+
+/* A new key of the primary is its own affair: no value and no key travels, the date does. And what
+ * opens under a former key only still reaches a new replica. */
+static void test_new_key_of_the_primary(void **state) {
+    struct outgoing out;
+    Redoubt__WireBatch *batch;
+    Redoubt__Secret *replica;
+
+    create_replicated(NAME, "first");
+    (void)region_exchange(&east, &west);
+    region_make_key(&east, "alias/next");
+    update_key(&east, "alias/next", "first");
+    expect_key(&east, V1, "alias/next", 1);
+    out = region_build(&east, WEST);
+    batch = decode(&out);
+    assert_int_equal(batch->items[0]->n_values, 0);
+    assert_null(batch->items[0]->secret->kms_key_id);
+    assert_null(batch->items[0]->secret->versions[0]->key_id);
+    assert_int_equal(batch->items[0]->secret->versions[0]->n_other_key_ids, 0);
+    redoubt__wire_batch__free_unpacked(batch, NULL);
+    outgoing_fini(&out);
+    (void)region_exchange(&east, &west);
+    expect_status(NAME, LINK_IN_SYNC, NULL);
+    replica = machine_secret(&west.m, NAME);
+    assert_null(replica->kms_key_id);
+    assert_int_equal(replica->versions[0]->n_other_key_ids, 0);
+    assert_int_equal(replica->changed_ms, east.m.now_ms);
+    redoubt__secret__free_unpacked(replica, NULL);
+    expect_key(&west, V1, VAULT_DEFAULT_ALIAS, 0);
+    expect_opens(&west, NAME, SUFFIX, V1, "first");
+
+    expect_ok(do_remove(&east.m, &(struct call){.name = NAME, .targets = {WEST}}));
+    (void)region_exchange(&east, &west);
+    update_key(&east, VAULT_DEFAULT_ALIAS, "first");
+    set_default_key_state(&east, REDOUBT__KEY_STATE__KEY_DISABLED);
+    expect_ok(do_add(&east.m, &(struct call){.name = NAME, .targets = {WEST}}));
+    (void)region_exchange(&east, &west);
+    expect_status(NAME, LINK_IN_SYNC, NULL);
+    expect_opens(&west, NAME, SUFFIX, V1, "first");
+}
+
+/* A key that was chosen for the replica in its own region, until the link asks for another. */
+static void test_own_key_of_the_replica(void **state) {
+    Redoubt__Secret *replica;
+    struct outgoing out;
+    Redoubt__WireBatch *batch;
+
+    create_replicated(NAME, "first");
+    (void)region_exchange(&east, &west);
+    region_make_key(&west, "alias/mine");
+    update_key(&west, "alias/mine", "first");
+    expect_key(&west, V1, "alias/mine", 1);
+    expect_ok(region_put(
+        &east, &(struct call){.name = NAME, .suffix = SUFFIX, .token = V2, .text = "second"}));
+    (void)region_exchange(&east, &west);
+    expect_status(NAME, LINK_IN_SYNC, NULL);
+    expect_key(&west, V1, "alias/mine", 1);
+    expect_key(&west, V2, "alias/mine", 0);
+    expect_opens(&west, NAME, SUFFIX, V1, "first");
+    expect_opens(&west, NAME, SUFFIX, V2, "second");
+    replica = machine_secret(&west.m, NAME);
+    assert_string_equal(replica->kms_key_id, "alias/mine");
+    redoubt__secret__free_unpacked(replica, NULL);
+
+    region_make_key(&west, "alias/theirs");
+    expect_ok(do_add(
+        &east.m, &(struct call){.name = NAME, .targets = {WEST}, .kms_key_id = "alias/theirs"}));
+    (void)region_exchange(&east, &west);
+    expect_status(NAME, LINK_IN_SYNC, NULL);
+    expect_key(&west, V1, "alias/theirs", 0);
+    expect_key(&west, V2, "alias/theirs", 0);
+    replica = machine_secret(&west.m, NAME);
+    assert_string_equal(replica->kms_key_id, "alias/theirs");
+    assert_int_equal(replica->versions[0]->n_other_key_ids, 0);
+    redoubt__secret__free_unpacked(replica, NULL);
+
+    /* Promoted, and replicated to a third region: what was local stays local. */
+    update_key(&west, "alias/mine", "first");
+    expect_ok(do_promote(&west.m, &(struct call){.name = NAME}));
+    expect_ok(do_add(&west.m, &(struct call){.name = NAME, .targets = {SOUTH}}));
+    out = region_build(&west, SOUTH);
+    batch = redoubt__wire_batch__unpack(NULL, out.body.len, out.body.data);
+    assert_non_null(batch);
+    assert_int_equal(batch->n_items, 1);
+    assert_false(batch->items[0]->secret->has_own_kms_key);
+    assert_null(batch->items[0]->secret->link_kms_key_id);
+    assert_int_equal(batch->items[0]->secret->versions[0]->n_other_key_ids, 0);
+    redoubt__wire_batch__free_unpacked(batch, NULL);
+    outgoing_fini(&out);
+}
+
 /* ---- The building of batches ---- */
 
 static void create_many(unsigned n, size_t text_len) {
@@ -370,6 +559,30 @@ static void test_one_large_item(void **state) {
 
 static bool skip_odd(void *arg, const struct outbox_key *key) {
     return (key->name[strlen(key->name) - 1] - '0') % 2 == 1;
+}
+
+/* As many versions as a secret can have, each with the largest value that a quota allows: one
+ * message carries them, and one command. */
+static void test_the_largest_secret(void **state) {
+    char *text = calloc(1, LIMIT_VALUE_MOST + 1);
+    char token[16] = "v0";
+    struct call call = {
+        .name = "a", .suffix = SUFFIX, .token = token, .text = text, .targets = {WEST}};
+
+    assert_non_null(text);
+    memset(text, '0', LIMIT_VALUE_MOST);
+    expect_ok(region_create(&east, &call));
+    for (int i = 1; i < LIMIT_VERSIONS; i++) {
+        (void)snprintf(token, sizeof(token), "v%d", i);
+        memset(text, '0' + i % 10, LIMIT_VALUE_MOST);
+        expect_ok(region_put(&east, &call));
+    }
+    assert_int_equal(region_exchange(&east, &west), 1);
+    assert_int_equal(region_link_status(&east, "a", WEST), LINK_IN_SYNC);
+    expect_opens(&west, "a", SUFFIX, token, text);
+    memset(text, '0', LIMIT_VALUE_MOST);
+    expect_opens(&west, "a", SUFFIX, "v0", text);
+    free(text);
 }
 
 static void test_entries_in_flight_are_skipped(void **state) {
@@ -473,6 +686,7 @@ int main(void) {
         TEST(test_moved_ciphertext_does_not_open),
         TEST(test_only_what_is_missing_is_sent),
         TEST(test_what_stays_at_home),
+        TEST(test_tags_and_policy),
         TEST(test_lost_values_are_sent_again),
         TEST(test_removal),
         TEST(test_promotion_and_its_notice),
@@ -481,8 +695,11 @@ int main(void) {
         TEST(test_key_of_the_primary_unusable),
         TEST(test_key_of_the_replica),
         TEST(test_disabled_key_of_the_replica),
+        TEST(test_new_key_of_the_primary),
+        TEST(test_own_key_of_the_replica),
         TEST(test_batches_are_bounded),
         TEST(test_one_large_item),
+        TEST(test_the_largest_secret),
         TEST(test_entries_in_flight_are_skipped),
         TEST(test_tombstones_go_first),
         TEST(test_unknown_region),

@@ -29,9 +29,12 @@ struct sample {
     Redoubt__WireValue *value_ptrs[2];
     Redoubt__Tag tags[2];
     Redoubt__Tag *tag_ptrs[2];
+    Redoubt__Rotation rotation;
+    Redoubt__Tag metadata;
+    Redoubt__Tag *metadata_ptr;
     char *stages[2][2];
-    char text[512]; /* for whatever a test needs */
-    char *many[32];
+    char text[1024]; /* for whatever a test needs */
+    char *many[LIMIT_STAGES_MOST];
 };
 
 /* protobuf-c has no const members. */
@@ -77,8 +80,24 @@ static void sample_init(struct sample *s, const char *name) {
     s->secret.name = text(name);
     s->secret.suffix = text(SUFFIX);
     s->secret.description = text("what it is for");
+    s->secret.policy = text("{}");
     s->secret.tags = s->tag_ptrs;
     s->secret.n_tags = 2;
+    redoubt__rotation__init(&s->rotation);
+    redoubt__tag__init(&s->metadata);
+    s->metadata.key = text("apiVersion");
+    s->metadata.value = text("v65.0");
+    s->metadata_ptr = &s->metadata;
+    s->rotation.has_enabled = true;
+    s->rotation.enabled = true;
+    s->rotation.function_arn = text("rotate");
+    s->rotation.schedule_expression = text("rate(10 days)");
+    s->rotation.duration = text("3h");
+    s->rotation.has_next_rotation_ms = true;
+    s->rotation.next_rotation_ms = KIT_NOW;
+    s->rotation.external_metadata = &s->metadata_ptr;
+    s->rotation.n_external_metadata = 1;
+    s->secret.rotation = &s->rotation;
     s->secret.has_created_ms = true;
     s->secret.created_ms = KIT_NOW;
     s->secret.has_changed_ms = true;
@@ -302,12 +321,12 @@ static void empty_label(struct sample *s) {
     s->stages[0][0] = text("");
 }
 static void too_many_labels(struct sample *s) {
-    for (size_t i = 0; i < LIMIT_STAGES_PER_SECRET; i++) {
+    for (size_t i = 0; i < LIMIT_STAGES_MOST; i++) {
         (void)snprintf(s->text + 8 * i, 8, "l%zu", i);
         s->many[i] = s->text + 8 * i;
     }
     s->versions[0].stages = s->many;
-    s->versions[0].n_stages = LIMIT_STAGES_PER_SECRET;
+    s->versions[0].n_stages = LIMIT_STAGES_MOST;
 }
 static void unknown_kind_of_version(struct sample *s) {
     s->versions[0].kind = s->values[0].kind = (Redoubt__ValueKind)9;
@@ -328,7 +347,7 @@ static void value_without_content(struct sample *s) {
     s->values[0].has_plaintext = false;
 }
 static void value_too_long(struct sample *s) {
-    static uint8_t zeros[LIMIT_VALUE + 1];
+    static uint8_t zeros[LIMIT_VALUE_MOST + 1];
     memset(zeros, 'z', sizeof(zeros));
     s->values[0].plaintext.data = zeros;
     s->values[0].plaintext.len = sizeof(zeros);
@@ -340,10 +359,26 @@ static void value_not_utf8(struct sample *s) {
 static void description_not_utf8(struct sample *s) {
     s->secret.description = text("\xc0\xaf");
 }
+static void policy_empty(struct sample *s) {
+    s->secret.policy = text("");
+}
+static void policy_not_utf8(struct sample *s) {
+    s->secret.policy = text("{\xff}");
+}
+static void policy_too_long(struct sample *s) {
+    static char policy[LIMIT_POLICY_MOST + 2];
+    memset(policy, ' ', LIMIT_POLICY_MOST + 1);
+    s->secret.policy = policy;
+}
 static void description_too_long(struct sample *s) {
     static char description[LIMIT_DESCRIPTION + 2];
     memset(description, 'd', LIMIT_DESCRIPTION + 1);
     s->secret.description = description;
+}
+static void type_too_long(struct sample *s) {
+    static char type[LIMIT_TYPE + 2];
+    memset(type, 't', LIMIT_TYPE + 1);
+    s->secret.type = type;
 }
 static void tag_twice(struct sample *s) {
     s->tags[0].key = text("stage");
@@ -353,6 +388,41 @@ static void tag_without_key(struct sample *s) {
 }
 static void time_out_of_range(struct sample *s) {
     s->secret.changed_ms = INT64_MAX;
+}
+static void function_too_long(struct sample *s) {
+    static char function[LIMIT_FUNCTION_ARN + 2];
+    memset(function, 'f', LIMIT_FUNCTION_ARN + 1);
+    s->rotation.function_arn = function;
+}
+static void role_not_utf8(struct sample *s) {
+    s->rotation.external_role_arn = text("arn:\xff");
+}
+static void expression_not_utf8(struct sample *s) {
+    s->rotation.schedule_expression = text("rate(\xc0\xaf)");
+}
+static void duration_too_long(struct sample *s) {
+    static char duration[LIMIT_SCHEDULE + 2];
+    memset(duration, '1', LIMIT_SCHEDULE + 1);
+    s->rotation.duration = duration;
+}
+static void rotation_out_of_range(struct sample *s) {
+    s->rotation.next_rotation_ms = -1;
+}
+static void metadata_without_key(struct sample *s) {
+    s->metadata.key = NULL;
+}
+static void metadata_value_too_long(struct sample *s) {
+    static char value[LIMIT_EXTERNAL_VALUE + 2];
+    memset(value, 'v', LIMIT_EXTERNAL_VALUE + 1);
+    s->metadata.value = value;
+}
+static void too_much_metadata(struct sample *s) {
+    static Redoubt__Tag *many[LIMIT_EXTERNAL_ITEMS + 1];
+    for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+        many[i] = &s->metadata;
+    }
+    s->rotation.external_metadata = many;
+    s->rotation.n_external_metadata = ARRAY_LEN(many);
 }
 static void long_key_id(struct sample *s) {
     static char key_id[LIMIT_KMS_KEY_ID + 2];
@@ -403,9 +473,21 @@ static const struct {
     ROW(value_not_utf8),
     ROW(description_not_utf8),
     ROW(description_too_long),
+    ROW(policy_empty),
+    ROW(policy_not_utf8),
+    ROW(policy_too_long),
+    ROW(type_too_long),
     ROW(tag_twice),
     ROW(tag_without_key),
     ROW(time_out_of_range),
+    ROW(function_too_long),
+    ROW(role_not_utf8),
+    ROW(expression_not_utf8),
+    ROW(duration_too_long),
+    ROW(rotation_out_of_range),
+    ROW(metadata_without_key),
+    ROW(metadata_value_too_long),
+    ROW(too_much_metadata),
     ROW(long_key_id),
     ROW(tombstone_with_a_secret),
 #undef ROW
@@ -440,6 +522,7 @@ static void test_what_is_ours_is_not_theirs_to_say(void **state) {
     Redoubt__WireItem *items[] = {&sample.item};
     Redoubt__Origin origin = REDOUBT__ORIGIN__INIT;
     Redoubt__Secret *secret;
+    char *former[] = {text("their-former-key"), text("their-first-key")};
     int verdict;
 
     sample_init(&sample, "app/db");
@@ -453,7 +536,12 @@ static void test_what_is_ours_is_not_theirs_to_say(void **state) {
     sample.secret.created_seq = 1;
     sample.secret.has_last_accessed_day = true;
     sample.secret.last_accessed_day = 12345;
+    sample.secret.has_own_kms_key = true;
+    sample.secret.own_kms_key = true;
+    sample.secret.link_kms_key_id = text("alias/other");
     sample.versions[0].key_id = text("their-key");
+    sample.versions[0].other_key_ids = former;
+    sample.versions[0].n_other_key_ids = ARRAY_LEN(former);
     sample.versions[0].has_digest = true;
     sample.versions[0].digest.data = (uint8_t *)text("digest");
     sample.versions[0].digest.len = 6;
@@ -468,7 +556,10 @@ static void test_what_is_ours_is_not_theirs_to_say(void **state) {
     assert_null(secret->kms_key_id);
     assert_true(secret->created_seq > 1);
     assert_false(secret->has_last_accessed_day);
+    assert_false(secret->own_kms_key);
+    assert_null(secret->link_kms_key_id);
     assert_string_not_equal(secret->versions[0]->key_id, "their-key");
+    assert_int_equal(secret->versions[0]->n_other_key_ids, 0);
     assert_int_equal(secret->versions[0]->digest.len, 32);
     assert_false(secret->versions[0]->has_last_accessed_day);
     redoubt__secret__free_unpacked(secret, NULL);
@@ -522,11 +613,19 @@ static void test_fields_of_a_later_release(void **state) {
     sample.secret.base.unknown_fields = &unknown;
     sample.versions[1].base.n_unknown_fields = 1;
     sample.versions[1].base.unknown_fields = &unknown;
+    sample.rotation.base.n_unknown_fields = 1;
+    sample.rotation.base.unknown_fields = &unknown;
+    sample.metadata.base.n_unknown_fields = 1;
+    sample.metadata.base.unknown_fields = &unknown;
     receive_items(items, 1, &verdict);
     assert_int_equal(verdict, REDOUBT__VERDICT__VERDICT_APPLIED);
     secret = machine_secret(&west.m, "app/db");
     assert_int_equal(secret->base.n_unknown_fields, 0);
     assert_int_equal(secret->versions[1]->base.n_unknown_fields, 0);
+    assert_string_equal(secret->rotation->function_arn, "rotate");
+    assert_int_equal(secret->rotation->base.n_unknown_fields, 0);
+    assert_string_equal(secret->rotation->external_metadata[0]->value, "v65.0");
+    assert_int_equal(secret->rotation->external_metadata[0]->base.n_unknown_fields, 0);
     redoubt__secret__free_unpacked(secret, NULL);
 }
 

@@ -72,6 +72,7 @@ static int victim(const char *path, uint64_t seed) {
     struct txn *txn = txn_new(engine);
     uint64_t last;
     uint64_t applied = 0;
+    uint64_t lag;
     struct err err;
 
     if (log_store_load(engine, &image, &err) != OK || view_applied(txn_view(txn), &applied) != OK) {
@@ -99,7 +100,8 @@ static int victim(const char *path, uint64_t seed) {
             return 5;
         }
         /* The state follows the log, now closer, now further behind. */
-        for (uint64_t to = last - roll(&seed, 3); applied < to;) {
+        lag = roll(&seed, 3);
+        while (applied + lag < last) {
             victim_apply(txn, ++applied);
         }
     }

@@ -182,6 +182,41 @@ static void test_secret(void **state) {
     record_check("record_secret", RECORD_SECRET, &secret.base);
 }
 
+/* A secret with all that rotation can leave in it. */
+static void test_secret_rotation(void **state) {
+    Redoubt__Secret secret = REDOUBT__SECRET__INIT;
+    Redoubt__Rotation rotation = REDOUBT__ROTATION__INIT;
+    Redoubt__Tag item = REDOUBT__TAG__INIT;
+    Redoubt__Tag *metadata[] = {&item};
+
+    item.key = text("apiVersion");
+    item.value = text("v65.0");
+    rotation.has_enabled = 1;
+    rotation.enabled = 1;
+    rotation.function_arn = text("arn:aws:lambda:us-east-1:123456789012:function:rotate");
+    rotation.has_automatically_after_days = 1;
+    rotation.automatically_after_days = 17;
+    rotation.schedule_expression = text("cron(0 8 1 * ? *)");
+    rotation.duration = text("2h");
+    rotation.has_last_rotated_ms = 1;
+    rotation.last_rotated_ms = 1700000000123;
+    rotation.has_next_rotation_ms = 1;
+    rotation.next_rotation_ms = 1701424799000;
+    rotation.external_role_arn = text("arn:aws:iam::123456789012:role/rotate");
+    rotation.n_external_metadata = ARRAY_LEN(metadata);
+    rotation.external_metadata = metadata;
+    rotation.has_counts_from_ms = 1;
+    rotation.counts_from_ms = 1699999999000;
+    secret.name = text("app/db");
+    secret.suffix = text("AbCdEf");
+    secret.has_revision = 1;
+    secret.revision = 4;
+    secret.rotation = &rotation;
+    secret.has_created_seq = 1;
+    secret.created_seq = 17U << 16;
+    record_check("record_secret_rotation", RECORD_SECRET, &secret.base);
+}
+
 static void test_value(void **state) {
     Redoubt__Sealed sealed = REDOUBT__SEALED__INIT;
 
@@ -514,13 +549,14 @@ static void test_log_meta(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_secret),    cmocka_unit_test(test_value),
-        cmocka_unit_test(test_link),      cmocka_unit_test(test_outbox),
-        cmocka_unit_test(test_grave),     cmocka_unit_test(test_key),
-        cmocka_unit_test(test_region),    cmocka_unit_test(test_plain_records),
-        cmocka_unit_test(test_keys),      cmocka_unit_test(test_key_parsing),
-        cmocka_unit_test(test_index),     cmocka_unit_test(test_index_parsing),
-        cmocka_unit_test(test_log_entry), cmocka_unit_test(test_log_meta),
+        cmocka_unit_test(test_secret),        cmocka_unit_test(test_secret_rotation),
+        cmocka_unit_test(test_value),         cmocka_unit_test(test_link),
+        cmocka_unit_test(test_outbox),        cmocka_unit_test(test_grave),
+        cmocka_unit_test(test_key),           cmocka_unit_test(test_region),
+        cmocka_unit_test(test_plain_records), cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_key_parsing),   cmocka_unit_test(test_index),
+        cmocka_unit_test(test_index_parsing), cmocka_unit_test(test_log_entry),
+        cmocka_unit_test(test_log_meta),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

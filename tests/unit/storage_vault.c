@@ -220,6 +220,66 @@ static void test_unusable_keys(void **state) {
     redoubt__sealed__free_unpacked(sealed, NULL);
 }
 
+/* A new, enabled key of the account; its id in `id`. */
+static void make_key(char id[UUID_TEXT]) {
+    Redoubt__Key *key = NULL;
+    struct err err;
+
+    assert_int_equal(vault_new_key(keyring, world_system(), ACCOUNT, &key, &err), OK);
+    (void)snprintf(id, UUID_TEXT, "%s", key->id);
+    txn_put_key(txn, ACCOUNT, key);
+    redoubt__key__free_unpacked(key, NULL);
+}
+
+static Redoubt__Sealed *seal_with(const char *with, const char *value) {
+    struct secret secret;
+    Redoubt__Sealed *sealed = NULL;
+    uint8_t digest[32];
+    struct err err;
+
+    assert_true(secret_init_copy(&secret, value, strlen(value)));
+    assert_int_equal(vault_seal(keyring, txn_view(txn), &place, with,
+                                REDOUBT__VALUE_KIND__VALUE_STRING, &secret, &sealed, digest, &err),
+                     OK);
+    secret_fini(&secret);
+    return sealed;
+}
+
+/* AWS_BEHAVIOUR 5: either key can decrypt. The former ciphertext is tried when the present one does
+ * not open, and not before. */
+static void test_former_keys_open(void **state) {
+    uint8_t digest[32];
+    char next[UUID_TEXT];
+    Redoubt__Sealed *sealed;
+
+    make_key(next);
+    sealed = seal_with(next, "new");
+    sealed->others = calloc(1, sizeof(*sealed->others));
+    sealed->others[0] = seal("old", digest); /* another text, to see which one was opened */
+    sealed->n_others = 1;
+    assert_int_equal(open_at(&place, sealed, "new"), OK);
+    set_key_state(REDOUBT__KEY_STATE__KEY_DISABLED);
+    assert_int_equal(open_at(&place, sealed, "new"), OK);
+    set_key_state(REDOUBT__KEY_STATE__KEY_ENABLED);
+    (void)snprintf(sealed->key_id, strlen(sealed->key_id) + 1, "gone");
+    assert_int_equal(open_at(&place, sealed, "old"), OK);
+    set_key_state(REDOUBT__KEY_STATE__KEY_DISABLED);
+    assert_int_equal(open_at(&place, sealed, NULL), ERR_DECRYPTION_FAILURE);
+    redoubt__sealed__free_unpacked(sealed, NULL);
+}
+
+static void test_check_key(void **state) {
+    struct err err;
+
+    assert_int_equal(vault_check_key(keyring, txn_view(txn), &place, key_id, &err), OK);
+    set_key_state(REDOUBT__KEY_STATE__KEY_DISABLED);
+    assert_int_equal(vault_check_key(keyring, txn_view(txn), &place, key_id, &err),
+                     ERR_ENCRYPTION_FAILURE);
+    set_key_state(REDOUBT__KEY_STATE__KEY_ENABLED);
+    assert_int_equal(vault_check_key(keyring, txn_view(txn), &place, "none", &err),
+                     ERR_ENCRYPTION_FAILURE);
+}
+
 /* The last version seals, the former ones still open. */
 static void test_key_versions(void **state) {
     uint8_t digest[32];
@@ -334,13 +394,9 @@ static void test_resolve(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_new_key),
-        TEST(test_seal_and_open),
-        TEST(test_survives_the_store),
-        TEST(test_digest_recognises),
-        TEST(test_moved_does_not_open),
-        TEST(test_unusable_keys),
-        TEST(test_key_versions),
+        TEST(test_new_key),           TEST(test_seal_and_open),       TEST(test_survives_the_store),
+        TEST(test_digest_recognises), TEST(test_moved_does_not_open), TEST(test_unusable_keys),
+        TEST(test_former_keys_open),  TEST(test_check_key),           TEST(test_key_versions),
         TEST(test_resolve),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

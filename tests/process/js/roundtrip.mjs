@@ -44,6 +44,27 @@ await assert.rejects(east.send(new sdk.GetSecretValueCommand({ SecretId: "js/non
 const names = [];
 for await (const page of sdk.paginateListSecrets({ client: east, pageSize: 1 }, {})) names.push(...page.SecretList.map((s) => s.Name));
 assert.ok(names.includes("js/db"));
+
+const collect = async (pages, of) => {
+  const all = [];
+  for await (const page of pages) all.push(...page[of]);
+  return all;
+};
+const listed = ["js/list/a", "js/list/b", "js/list/c"];
+for (const Name of listed) await east.send(new sdk.CreateSecretCommand({ Name, SecretString: `of ${Name}`, Description: "for TheList" }));
+const query = { Filters: [{ Key: "description", Values: ["list for"] }, { Key: "name", Values: ["!js/db"] }] };
+const paging = { client: east, pageSize: 2 };
+assert.deepEqual((await collect(sdk.paginateListSecrets(paging, { ...query, SortBy: "name", SortOrder: "desc" }), "SecretList"))
+  .map((row) => row.Name), [...listed].reverse());
+assert.deepEqual((await collect(sdk.paginateBatchGetSecretValue(paging, query), "SecretValues")).map((row) => row.SecretString),
+  listed.map((Name) => `of ${Name}`));
+const batch = await east.send(new sdk.BatchGetSecretValueCommand({ SecretIdList: ["js/none", "js/list/b", "js/db"] }));
+assert.deepEqual(batch.SecretValues.map((row) => row.Name), ["js/list/b", "js/db"]);
+assert.deepEqual(Buffer.from(batch.SecretValues[1].SecretBinary), Buffer.from([0, 255, 7]));
+assert.deepEqual(batch.Errors.map((row) => [row.SecretId, row.ErrorCode]), [["js/none", "ResourceNotFoundException"]]);
+const versions = await collect(sdk.paginateListSecretVersionIds({ client: east, pageSize: 1 }, { SecretId: "js/db" }), "Versions");
+assert.deepEqual(versions.map((row) => [row.VersionStages, row.KmsKeyIds]),
+  [[["AWSPREVIOUS"], ["DefaultEncryptionKey"]], [["AWSCURRENT"], ["DefaultEncryptionKey"]]]);
 await client("us-west-2").send(new sdk.StopReplicationToReplicaCommand({ SecretId: "js/db" }));
 await east.send(new sdk.RemoveRegionsFromReplicationCommand({ SecretId: "js/db", RemoveReplicaRegions: ["eu-west-1"] }));
 await eventually(async () => {

@@ -1,0 +1,15 @@
+/* Where a server stands: its folders, and whether a host is this machine alone. */
+#ifndef SERVER_PLACE_H
+#define SERVER_PLACE_H
+
+#include "base/errc.h"
+
+#include <stdbool.h>
+
+/* With mode 0700; one that is there already is left as it is. ERR_IO. */
+MUSTCHECK enum errc place_make_folder(const char *path, struct err *err);
+/* "localhost", "[::1]", or an address in 127/8: what listens there is not reached from elsewhere.
+ * Without a port. */
+bool place_is_loopback(const char *host);
+
+#endif
