@@ -225,7 +225,7 @@ static inline void random_tags(struct rng *rng, Redoubt__Secret *secret) {
 
 static inline void random_versions(struct worker *worker, Redoubt__Secret *secret) {
     size_t n = rng_below(&worker->rng, 10) == 0 ? 99 + rng_below(&worker->rng, 4)
-                                               : rng_below(&worker->rng, 3);
+                                                : rng_below(&worker->rng, 3);
 
     for (size_t i = 0; i < secret->n_versions; i++) {
         redoubt__version__free_unpacked(secret->versions[i], NULL);
