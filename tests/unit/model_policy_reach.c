@@ -120,8 +120,8 @@ static void test_conditions_that_bound(void **state) {
         "{\"Null\":{\"aws:PrincipalOrgID\":false}}",
         "{\"StringLike\":{\"aws:PrincipalOrgID\":\"o-*\"}}",
         "{\"StringLike\":{\"aws:PrincipalAccount\":\"11112222333?\"}}",
-        "{\"StringEquals\":{\"aws:PrincipalAccount\":[\"111122223333\","
-        "\"${aws:PrincipalAccount}\"]}}",
+        ("{\"StringEquals\":{\"aws:PrincipalAccount\":[\"111122223333\","
+         "\"${aws:PrincipalAccount}\"]}}"),
         "{\"StringLike\":{\"aws:SourceVpc\":[\"vpc-1\",\"*\"]}}",
         "{\"ArnLike\":{\"aws:PrincipalArn\":\"arn:aws:iam::*:role/Admin\"}}",
         "{\"ArnLike\":{\"aws:PrincipalArn\":\"arn:aws:iam::11112222333*:role/Admin\"}}",
@@ -474,8 +474,8 @@ static void add_statement(struct text *text, uint64_t *seed) {
                                              "\"Principal\":{\"Service\":\"rds.amazonaws.com\"}"};
     static const char *const actions[] = {"\"Action\":\"*\"", "\"Action\":\"secretsmanager:*\"",
                                           "\"Action\":\"secretsmanager:Get*\"",
-                                          "\"Action\":[\"secretsmanager:GetSecretValue\","
-                                          "\"secretsmanager:Put*\"]",
+                                          ("\"Action\":[\"secretsmanager:GetSecretValue\","
+                                           "\"secretsmanager:Put*\"]"),
                                           "\"NotAction\":\"secretsmanager:Get*\""};
 
     add(text, "{\"Effect\":\"");
