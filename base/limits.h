@@ -147,13 +147,29 @@ enum {
     LIMIT_ENTRY_BYTES = 1024 * 1024,  /* soft: one command may be larger */
     LIMIT_REQUEST_MS =
         10 * 1000, /* a request waits so long for its commit, then the outcome is unknown */
-    LIMIT_LOG_ENTRIES = 65536,            /* a snapshot is due when the log has more entries */
-    LIMIT_LOG_BYTES = 64 * 1024 * 1024,   /* or more bytes */
-    LIMIT_LOG_TRAILING = 8192,            /* entries kept behind a snapshot for slow followers */
+    LIMIT_LOG_ENTRIES = 65536,          /* a snapshot is due when the log has more entries */
+    LIMIT_LOG_BYTES = 64 * 1024 * 1024, /* or more bytes */
+    LIMIT_LOG_TRAILING = 8192,          /* entries kept behind a snapshot for slow followers, */
+    LIMIT_LOG_TRAILING_BYTES = 16 * 1024 * 1024, /* or as many as fit, but what may be in flight */
+    /* While a follower fetches a snapshot, the log may grow to so many times the two bounds above:
+       else it would need the next snapshot as soon as it has this one. */
+    LIMIT_LOG_STRETCH = 4,
+    LIMIT_UNCOMMITTED = 32 * 1024 * 1024, /* soft: entries of a leader that no majority has yet */
+    LIMIT_ELECTION_WAIT_MS = 5000,        /* a request waits so long for a leader */
+    LIMIT_TICKETS = 16384, /* reads and writes that wait for the Raft thread's word */
     LIMIT_APPEND_BYTES = 4 * 1024 * 1024, /* soft: entries in one message to a follower; one entry
                                              may be larger */
     LIMIT_MANIFEST = 1024 * 1024,         /* names, sizes and digests of a checkpoint's files */
-    LIMIT_ADDRESS = 256,                  /* of a node, "host:port": a DNS name has 253 */
+    LIMIT_ADDRESS = 256,                  /* of a node, both doors: see cluster/member.h */
+    /* Between nodes. A queue holds what fits, and at least one message. */
+    LIMIT_TRANSPORT_QUEUE =
+        32 * 1024 * 1024, /* bytes that wait for one peer; further ones are dropped */
+    LIMIT_TRANSPORT_HANDSHAKE_MS = 5000,
+    LIMIT_TRANSPORT_RETRY_MS_MIN = 50, /* between two attempts to reach a peer, doubled up to */
+    LIMIT_TRANSPORT_RETRY_MS_MAX = 1000,
+    LIMIT_TRANSPORT_ACCEPTED = 128, /* streams that others opened, with those in their handshake */
+    LIMIT_SNAPSHOT_CHUNK = 1024 * 1024, /* bytes of a snapshot's file in one answer */
+    LIMIT_SNAPSHOT_HOLD_MS = 60 * 1000, /* a checkpoint stays so long after it was last read */
 
     /* The leader's jobs. Commands that are under way together; and of one core they take a tenth:
        after a look that took long they rest nine times as long, up to this. A clock that runs ahead

@@ -76,7 +76,13 @@ enum core_effect_kind {
     CORE_EFFECT_APPLY, /* apply `entries` (committed and stored here) from `first` on, then
                           core_applied may be asked for a snapshot */
     CORE_EFFECT_CONFIGURATION, /* the configuration `configuration` at index `first` is committed */
-    CORE_EFFECT_WAKE, /* call core_wake at `wake_ms` (monotonic), replaces the former wake */
+    CORE_EFFECT_WAKE,     /* call core_wake at `wake_ms` (monotonic), replaces the former wake */
+    CORE_EFFECT_READ,     /* every read up to `read_id` that was asked for may be answered from the
+                             state     as it is now: all that was acknowledged before it was asked is
+                             applied */
+    CORE_EFFECT_SNAPSHOT, /* a follower needs a snapshot and the newest has no manifest: make a
+                             checkpoint (core_snapshot_prepare and _taken), the message is sent then
+                           */
 };
 
 struct core_effect {
@@ -99,6 +105,8 @@ struct core_effect {
     struct core_bytes message;
     /* WAKE */
     uint64_t wake_ms;
+    /* READ */
+    uint64_t read_id;
 };
 
 struct core_options {
@@ -139,13 +147,32 @@ MUSTCHECK enum errc core_receive(struct core *core, uint64_t now_ms, uint64_t pe
 MUSTCHECK enum errc core_wake(struct core *core, uint64_t now_ms);
 
 /* Append commands as leader; borrowed, copied inside. *ret_first is the index of the first.
- * ERR_NOT_LEADER refuses, nothing happened. */
+ * ERR_NOT_LEADER refuses, nothing happened. ERR_BUSY: not now, nothing happened; a transfer runs,
+ * or core_uncommitted_bytes has reached LIMIT_UNCOMMITTED. Ask again after a later event. */
 MUSTCHECK enum errc core_submit(struct core *core, uint64_t now_ms,
                                 const struct core_bytes *commands, size_t n, uint64_t *ret_first);
 
+/* A linearizable read of the local state, on any member (LIBRAFT.md, contract 19). *ret_id rises;
+ * CORE_EFFECT_READ answers it and all before it. A leader confirms itself by one round of a
+ * majority that still has its term, one round for all that wait; others ask the leader for an index
+ * and wait until they have applied it. A read that nobody confirms stays unanswered (the core goes
+ * on asking, also the next leader): whoever asked gives up by his own deadline and forgets the id.
+ */
+MUSTCHECK enum errc core_read(struct core *core, uint64_t now_ms, uint64_t *ret_id);
+
+/* Hand leadership to `target` (0: the voter that is furthest and was heard of last). From now on
+ * core_submit refuses with ERR_BUSY until the target has everything and took over (ROLE), or until
+ * it was given up after an election timeout. ERR_NOT_LEADER, ERR_BUSY (a transfer or a change
+ * runs), ERR_INVALID_PARAMETER (no voter, or this node), ERR_UNAVAILABLE (no live voter to take
+ * over). */
+MUSTCHECK enum errc core_transfer(struct core *core, uint64_t now_ms, uint64_t target);
+bool core_is_transferring(const struct core *core);
+
 /* Change the membership by one: ERR_NOT_LEADER, ERR_BUSY (another change runs),
- * ERR_INVALID_PARAMETER refuse. */
-enum core_change { CORE_ADD_SPARE, CORE_PROMOTE, CORE_DEMOTE, CORE_REMOVE };
+ * ERR_INVALID_PARAMETER refuse; ERR_NO_QUORUM: the voters that were heard of within an election
+ * timeout would be no majority afterwards. CORE_READDRESS gives a member another address; its role
+ * stays. */
+enum core_change { CORE_ADD_SPARE, CORE_PROMOTE, CORE_DEMOTE, CORE_REMOVE, CORE_READDRESS };
 MUSTCHECK enum errc core_change(struct core *core, uint64_t now_ms, enum core_change change,
                                 uint64_t id, const char *address);
 
@@ -154,12 +181,14 @@ MUSTCHECK enum errc core_written(struct core *core, uint64_t now_ms, uint64_t wr
 /* The snapshot of the last CORE_EFFECT_INSTALL is in place, state, log and metadata. */
 MUSTCHECK enum errc core_installed(struct core *core, uint64_t now_ms);
 
-/* The state as of the applied index is durable as a snapshot: its metadata are written by the
- * caller from *ret (borrowed until the next event; manifest as given), the log before index -
- * trailing may be deleted after this call: *ret_keep_from is the first index to keep. ERR_BUSY: not
- * now (installing, nothing new, configuration not known yet). Two steps: prepare gives what to
- * write, taken tells that it is durable. */
-MUSTCHECK enum errc core_snapshot_prepare(struct core *core, unsigned trailing,
+/* The state as of `index` (0: the applied one; never above it, never below the log) is durable as a
+ * snapshot: its metadata are written by the caller from *ret (borrowed until the next event;
+ * manifest as given), the log before index - trailing may be deleted after this call:
+ * *ret_keep_from is the first index to keep. ERR_BUSY: not now (installing, nothing new,
+ * configuration not known yet; the newest snapshot's own index is new as long as that has no
+ * manifest). Two steps: prepare gives what to write, taken tells that it is durable. With a
+ * manifest the snapshot can be sent to followers. */
+MUSTCHECK enum errc core_snapshot_prepare(struct core *core, uint64_t index, unsigned trailing,
                                           struct core_snapshot *ret, uint64_t *ret_keep_from);
 MUSTCHECK enum errc core_snapshot_taken(struct core *core, uint64_t now_ms,
                                         struct core_bytes manifest);
@@ -175,9 +204,28 @@ uint64_t core_commit_index(const struct core *core); /* highest ever known here 
 uint64_t core_applied_index(const struct core *core);
 uint64_t core_first_index(const struct core *core);
 uint64_t core_last_index(const struct core *core);
-uint64_t core_log_bytes(const struct core *core); /* of the cached entries */
-/* Leader, and an entry of the own term is committed and applied: the state may be read as current.
- */
+uint64_t core_log_bytes(const struct core *core);         /* of the cached entries */
+uint64_t core_uncommitted_bytes(const struct core *core); /* of entries behind the commit index */
+/* How many of the newest entries (at most `most`) stay within `bytes`: what to keep as trailing. */
+unsigned core_log_newest(const struct core *core, unsigned most, uint64_t bytes);
+
+/* The members of the newest configuration, committed or not. */
+enum core_member_role { CORE_SPARE, CORE_VOTER };
+struct core_member {
+    uint64_t id;
+    const char *address; /* borrowed until the next event */
+    enum core_member_role role;
+    uint64_t match;     /* leader only: stored there as far as known; of this node its own */
+    uint64_t heard_ms;  /* when its last message arrived here, monotonic; 0: never. Own: now */
+    bool is_installing; /* leader only: it is being sent a snapshot */
+};
+unsigned core_members_count(const struct core *core);
+void core_member_at(const struct core *core, unsigned place, struct core_member *ret);
+bool core_is_voter(const struct core *core);
+bool core_change_is_running(const struct core *core);
+
+/* Leader, and an entry of the own term is committed and applied: the state was current when the
+ * leadership was last confirmed. */
 bool core_is_current_leader(const struct core *core);
 bool core_is_only_voter(const struct core *core);
 

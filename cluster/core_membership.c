@@ -107,6 +107,8 @@ static enum errc change(struct core *core, enum core_change change, uint64_t id,
             return ERR_INVALID_PARAMETER;
         }
         return change_configuration(core, id, -1, NULL, false);
+    case CORE_READDRESS:
+        return ERR_INVALID_PARAMETER;
     }
     return ERR_INVALID_PARAMETER;
 }

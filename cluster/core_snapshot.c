@@ -137,8 +137,9 @@ static uint64_t keep_from(const struct core *core, uint64_t index, unsigned trai
     return index - trailing + 1;
 }
 
-enum errc core_snapshot_prepare(struct core *core, unsigned trailing, struct core_snapshot *ret,
-                                uint64_t *ret_keep_from) {
+enum errc core_snapshot_prepare(struct core *core, uint64_t index, unsigned trailing,
+                                struct core_snapshot *ret, uint64_t *ret_keep_from) {
+    CHECK(index == 0);
     CHECK(core->is_started && effects_are_taken(&core->effects));
     /* Not while another replaces log and state. And only when libraft has been told of every
      * configuration up to here: after a restart it learns again, and a snapshot ahead of its

@@ -236,6 +236,8 @@ static void execute_effects(struct node *node) {
             break;
         case CORE_EFFECT_CONFIGURATION:
             break; /* the core knows; a snapshot asks it */
+        case CORE_EFFECT_READ:
+        case CORE_EFFECT_SNAPSHOT:
         case CORE_EFFECT_INSTALL:
         case CORE_EFFECT_SEND:
             /* A group of one has nobody to send to or to install from. */
@@ -266,7 +268,7 @@ static void maybe_snapshot(struct node *node) {
     uint64_t keep_from;
 
     if (!snapshot_is_due(node, trailing) ||
-        core_snapshot_prepare(node->core, trailing, &snapshot, &keep_from) != OK) {
+        core_snapshot_prepare(node->core, 0, trailing, &snapshot, &keep_from) != OK) {
         return;
     }
     row = (struct log_snapshot){

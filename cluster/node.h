@@ -9,9 +9,12 @@
 
 #include "base/buf.h"
 #include "base/errc.h"
+#include "base/limits.h"
 #include "base/mailbox.h"
 #include "base/world.h"
 #include "cluster/command.h"
+#include "cluster/installer.h"
+#include "cluster/peer_client.h"
 #include "storage/engine.h"
 
 #include <stdbool.h>
@@ -28,14 +31,23 @@ struct node_options {
     uint64_t snapshot_entries;    /* 0: LIMIT_LOG_ENTRIES */
     uint64_t snapshot_bytes;      /* 0: LIMIT_LOG_BYTES */
     uint64_t snapshot_trailing;   /* 0: LIMIT_LOG_TRAILING; a group of one keeps nothing behind */
+    /* The rest may be NULL for a group of one that stays alone (tests). */
+    const char *data;            /* the data folder, for checkpoints; copied */
+    const char *listen;          /* door of the transport, "host:port" */
+    const char *address;         /* of this node as others reach it (member.h); copied */
+    struct tls_files tls;        /* this node's identity, for the transport */
+    struct peer_client *peers;   /* borrowed; told where the members are (peer_client_set_node) */
+    struct installer *installer; /* borrowed */
+    uint64_t disk_reserve;       /* bytes that must stay free in `data`, else no writes; 0: off */
     /* The outbox of a region changed, or this node became leader (region NULL): wakes the shipper.
      * Raft thread; must not block. */
     void (*dirty_cb)(void *arg, const char *region);
     void *dirty_arg;
 };
 
-/* Opens, bootstraps a group of one on an empty engine, replays, starts the threads. Returns owned.
- */
+/* Replays, starts the threads. The engine must have been given its first log entry by
+ * node_bootstrap, or nothing by node_await_join (cluster/bootstrap.h), or hold a former life;
+ * ERR_INVALID_PARAMETER with what to do for an empty one. Returns owned. */
 MUSTCHECK enum errc node_start(const struct node_options *options, struct node **ret,
                                struct err *err);
 /* Refuses further proposals, answers those that wait, stops the threads. The other functions may
@@ -68,18 +80,84 @@ void proposal_free(struct proposal *proposal);
  * Any thread. */
 MUSTCHECK enum errc node_propose(struct node *node, struct proposal *proposal);
 
-/* OK when a read of the local state now is linearizable: this node is the only voter, leads, and
- * has applied an entry of its own term. ERR_UNAVAILABLE otherwise. Any thread, cheap. (With several
- * voters this becomes a confirmed round; see LIBRAFT.md 19.) */
+/* OK when a read of the local state now is linearizable without asking anybody: this node is the
+ * only voter, leads, and has applied an entry of its own term. ERR_UNAVAILABLE otherwise: use a
+ * ticket. Any thread, cheap. */
 MUSTCHECK enum errc node_read_barrier(const struct node *node);
+
+/* A question to the group. */
+enum ticket_kind {
+    TICKET_READ,   /* may the local state be read? Answered OK when all that was acknowledged before
+                      the question is applied here; a view made after the answer shows it */
+    TICKET_LEADER, /* who leads? Answered OK at once when known, else when one is elected */
+};
+struct ticket {
+    struct letter letter; /* the node's while it is pending */
+    enum ticket_kind kind;
+    uint64_t deadline_ms; /* monotonic: then it is answered ERR_UNAVAILABLE (ERR_NO_QUORUM where
+                             this node hears of no majority) */
+    /* Raft thread, exactly once after node_ask returned OK; only passes on. */
+    void (*done_cb)(struct ticket *ticket);
+    void *arg;
+    /* Filled before done_cb. */
+    enum errc code;
+    uint64_t leader; /* LEADER */
+    bool is_self;    /* LEADER: this node leads and node_propose will be taken */
+};
+/* Takes the ticket when OK. ERR_BUSY, ERR_UNAVAILABLE (stopping): refused. Any thread. */
+MUSTCHECK enum errc node_ask(struct node *node, struct ticket *ticket);
+
+/* Membership and leadership, one at a time. */
+enum node_change_kind { NODE_ADD, NODE_PROMOTE, NODE_REMOVE, NODE_TRANSFER, NODE_RAISE_LEVEL };
+struct node_change {
+    struct letter letter;
+    enum node_change_kind kind;
+    uint64_t id;                     /* TRANSFER: 0 for any */
+    char address[LIMIT_ADDRESS + 1]; /* ADD */
+    /* Raft thread, exactly once after node_change_ask returned OK: the change is committed (for
+     * PROMOTE: it votes; for TRANSFER: another node leads), or refused with a reason. */
+    void (*done_cb)(struct node_change *change);
+    void *arg;
+    enum errc code; /* ERR_NOT_LEADER: ask `leader` */
+    uint64_t leader;
+    char reason[256];
+};
+MUSTCHECK enum errc node_change_ask(struct node *node, struct node_change *change);
+
+struct node_member {
+    uint64_t id;
+    char address[LIMIT_ADDRESS + 1];
+    bool is_voter;
+    bool is_self;
+    bool is_leader;
+    bool is_live; /* heard of within an election timeout (of the leader's view when it leads) */
+    bool is_installing;
+    bool is_connected;     /* our stream to it */
+    uint64_t match;        /* leader only, else 0 */
+    uint64_t heard_ago_ms; /* UINT64_MAX: never */
+    uint16_t level_max;    /* 0: not known */
+};
 
 struct node_status {
     const char *role; /* static: "leader", "follower", "candidate" */
+    uint64_t id, leader;
     uint64_t term, commit, applied, first, last, log_bytes, snapshot;
-    bool ready;
+    uint64_t age_ms; /* since this node last knew its state to be current (leader: confirmed by a
+                        majority; follower: heard of the leader); UINT64_MAX: never */
+    uint16_t level;  /* of commands that may be proposed */
+    bool ready;      /* serves linearizable reads: a leader is known and was heard of */
+    bool is_voter;
+    bool is_disk_full; /* takes no writes */
+    bool is_installing;
+    uint64_t disk_free;    /* bytes; UINT64_MAX: not watched */
+    uint64_t queued_bytes; /* of proposals */
+    size_t n_members;
+    struct node_member members[LIMIT_PEERS];
 };
 /* A recent picture. Any thread. */
 void node_status(const struct node *node, struct node_status *ret);
 bool node_is_leader(const struct node *node);
+/* Read certificates again (SIGHUP). Any thread; told in the log. */
+void node_reload(struct node *node);
 
 #endif

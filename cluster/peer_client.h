@@ -21,18 +21,22 @@ struct peer_client;
 
 struct peer {
     const char *region;
-    const char *address; /* "host:port", "[v6]:port" */
+    const char *address; /* "host:port", "[v6]:port"; several, separated by commas: nodes of the
+                            region, tried in turn until one takes the connection */
 };
 
 struct peer_client_options {
     struct tls_files tls;
     const struct peer *peers; /* copied */
     size_t n_peers;
+    const char *own_region; /* copied; for calls to nodes */
 };
 
 struct peer_call {
     struct letter letter;
-    const char *region;       /* borrowed until done */
+    const char *region; /* borrowed until done */
+    uint64_t
+        node; /* 0: any node of `region`; else that node of our own region (peer_client_set_node) */
     const char *path;         /* e.g. "/v1/replicate"; borrowed until done */
     const char *content_type; /* borrowed until done */
     struct buf body;          /* owned; wiped after sending */
@@ -41,8 +45,9 @@ struct peer_call {
     void (*done_cb)(struct peer_call *call); /* client's thread; the call is the callee's again */
     void *arg;
     /* Filled before done_cb. */
-    enum errc code;      /* OK when any HTTP answer came; ERR_REGION_UNREACHABLE; ERR_BUSY */
-    int status;          /* HTTP */
+    enum errc code; /* OK when any HTTP answer came; ERR_REGION_UNREACHABLE; ERR_BUSY */
+    bool is_unsent; /* with a failure: certainly nothing of the request reached the other side */
+    int status;     /* HTTP */
     struct buf response; /* owned, capped at LIMIT_PEER_BODY */
     char error[256];     /* for the log, when code is not OK */
 };
@@ -67,6 +72,12 @@ MUSTCHECK enum errc peer_client_call(struct peer_client *client, struct peer_cal
 /* Any thread. */
 void peer_client_wake(struct peer_client *client);
 bool peer_client_knows(const struct peer_client *client, const char *region);
+
+/* Where the peer door of a node of our own region is; it must show a certificate that names this
+ * region and node. NULL forgets it. Copied; at most LIMIT_PEERS. Any thread. */
+void peer_client_set_node(struct peer_client *client, uint64_t node, const char *address);
+/* Certificate, key and authority are read again for new connections. Any thread. */
+void peer_client_reload(struct peer_client *client);
 
 struct peer_call *peer_call_new(void);
 void peer_call_free(struct peer_call *call);

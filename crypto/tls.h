@@ -7,10 +7,13 @@
 #ifndef CRYPTO_TLS_H
 #define CRYPTO_TLS_H
 
+#include "base/buf.h"
 #include "base/errc.h"
+#include "base/limits.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct ssl_st;
 struct tls_context;
@@ -34,14 +37,61 @@ void tls_context_free(struct tls_context *context);
 struct ssl_st *tls_accept(struct tls_context *context);
 /* The region in the peer's verified certificate; false when there is none. */
 MUSTCHECK bool tls_peer_region(const struct ssl_st *session, char *out, size_t out_size);
+/* The node in it; 0 when it names none. */
+uint64_t tls_peer_node(const struct ssl_st *session);
+
+/* Region and node that a certificate file names (node 0: none). */
+struct tls_name {
+    char region[LIMIT_REGION_NAME + 1];
+    uint64_t node;
+};
+MUSTCHECK enum errc tls_cert_name(const char *cert_path, struct tls_name *ret, struct err *err);
+
+/* --- a TLS 1.3 session without a socket: bytes in, bytes out. For the transport between nodes. ---
+ */
+struct tls_stream;
+/* Both roles show their certificate and demand one of the authority. A client accepts only the
+ * server whose certificate names `region` and `node`. NULL without memory. Returns owned; the
+ * context may be freed before it. */
+MUSTCHECK enum errc tls_node_context_new(const struct tls_files *files, struct tls_context **ret,
+                                         struct err *err);
+struct tls_stream *tls_stream_accept(struct tls_context *context);
+struct tls_stream *tls_stream_connect(struct tls_context *context, const char *region,
+                                      uint64_t node);
+void tls_stream_free(struct tls_stream *stream);
+/* Ciphertext from the socket. Copies. ERR_CRYPTO: the stream is broken, with a reason in *err. */
+MUSTCHECK enum errc tls_stream_receive(struct tls_stream *stream, const uint8_t *data, size_t len,
+                                       struct err *err);
+/* Plaintext that arrived, up to `size` bytes; *ret_len 0: nothing now. ERR_CRYPTO; ERR_UNAVAILABLE:
+ * the other side closed. */
+MUSTCHECK enum errc tls_stream_read(struct tls_stream *stream, uint8_t *out, size_t size,
+                                    size_t *ret_len, struct err *err);
+/* Encrypts all of it (after the handshake only). */
+MUSTCHECK enum errc tls_stream_write(struct tls_stream *stream, const uint8_t *data, size_t len,
+                                     struct err *err);
+/* Ciphertext for the socket, appended to `out`. */
+MUSTCHECK enum errc tls_stream_send(struct tls_stream *stream, struct buf *out);
+bool tls_stream_is_open(const struct tls_stream *stream); /* the handshake is done and verified */
+/* The other side's region and node, once open. */
+MUSTCHECK bool tls_stream_peer(const struct tls_stream *stream, struct tls_name *ret);
 
 /* A new authority: certificate and private key (0600), ten years. Never overwrites. */
 MUSTCHECK enum errc tls_ca_create(const char *cert_path, const char *key_path, struct err *err);
-/* A certificate for a region's nodes, server and client use, signed by the authority; names
- * "<region>.redoubt" and localhost. */
+/* A certificate, server and client use, signed by the authority; names "<region>.redoubt",
+ * localhost, and with a `node` "<node, 16 hex digits>.<region>.redoubt". */
 MUSTCHECK enum errc tls_cert_create(const char *ca_cert_path, const char *ca_key_path,
-                                    const char *region, const char *cert_path, const char *key_path,
-                                    struct err *err);
+                                    const char *region, uint64_t node, const char *cert_path,
+                                    const char *key_path, struct err *err);
+/* The same in two parts, when the authority's key is elsewhere: a key (0600) and a request (PEM)
+ * here, the certificate (PEM) there. The names are the signer's to decide: nothing but the public
+ * key is taken from the request. */
+MUSTCHECK enum errc tls_request_create(const char *key_path, struct buf *ret_request,
+                                       struct err *err);
+MUSTCHECK enum errc tls_request_sign(const char *ca_cert_path, const char *ca_key_path,
+                                     const uint8_t *request, size_t len, const char *region,
+                                     uint64_t node, struct buf *ret_cert, struct err *err);
+/* When a certificate ends, seconds since 1970. */
+MUSTCHECK enum errc tls_cert_expiry(const char *cert_path, int64_t *ret, struct err *err);
 /* SHA-256 fingerprint of a certificate file as 64 hex digits. */
 MUSTCHECK enum errc tls_fingerprint(const char *cert_path, char out[65], struct err *err);
 

@@ -139,11 +139,13 @@ static enum errc sign_region(X509 *ca, EVP_PKEY *ca_key, const char *region, con
 }
 
 enum errc tls_cert_create(const char *ca_cert_path, const char *ca_key_path, const char *region,
-                          const char *cert_path, const char *key_path, struct err *err) {
+                          uint64_t node, const char *cert_path, const char *key_path,
+                          struct err *err) {
     AUTO(free_cert) X509 *ca = NULL;
     AUTO(free_key) EVP_PKEY *ca_key = NULL;
     enum errc errc;
 
+    CHECK(node == 0);
     /* The name goes into OpenSSL's configuration language: nothing but letters, digits, hyphens. */
     if (!tls_region_is_valid(region, strlen(region))) {
         return err_set(err, ERR_INVALID_PARAMETER,

@@ -218,8 +218,8 @@ static int run_region_cert(const struct subcommand *self, int argc, char **argv)
         (void)fprintf(stderr, "redoubt: --region must be a name such as us-east-1\n");
         return EXIT_USAGE;
     }
-    return tls_cert_create(ca_cert, ca_key, region, cert, key, &err) == OK ? EXIT_SUCCESS
-                                                                           : fail(&err);
+    return tls_cert_create(ca_cert, ca_key, region, 0, cert, key, &err) == OK ? EXIT_SUCCESS
+                                                                              : fail(&err);
 }
 
 static int run_config_example(const struct subcommand *self, int argc, char **argv) {

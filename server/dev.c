@@ -130,7 +130,7 @@ static enum errc make_region_keys(const struct dev *dev, const struct dev_region
         code = keyring_root_create(root, world_system(), err);
     }
     if (code == OK && !path_exists(cert)) {
-        code = tls_cert_create(ca_cert, ca_key, region->name, cert, key, err);
+        code = tls_cert_create(ca_cert, ca_key, region->name, 0, cert, key, err);
     }
     return code;
 }

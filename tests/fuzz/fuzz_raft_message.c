@@ -75,7 +75,7 @@ static enum errc submit(struct node *node) {
 static enum errc snapshot(struct node *node) {
     struct core_snapshot prepared;
     uint64_t keep_from = 0;
-    if (core_snapshot_prepare(node->core, 2, &prepared, &keep_from) != OK) {
+    if (core_snapshot_prepare(node->core, 0, 2, &prepared, &keep_from) != OK) {
         return OK;
     }
     return core_snapshot_taken(node->core, node->now_ms,

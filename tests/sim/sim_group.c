@@ -303,6 +303,9 @@ static void execute_effects(struct sim_group *group, struct sim_node *node) {
         case CORE_EFFECT_CONFIGURATION:
             effect_configuration(node, effect);
             break;
+        case CORE_EFFECT_READ:
+        case CORE_EFFECT_SNAPSHOT:
+            break;
         case CORE_EFFECT_WAKE:
             node->wake_ms = effect->wake_ms;
             sim_queue_push(&group->queue,
@@ -324,7 +327,7 @@ static void maybe_snapshot(struct sim_group *group, struct sim_node *node) {
         return;
     }
     unsigned trailing = (unsigned)sim_random_range(&group->random, 0, 2 * group->max_inflight);
-    if (core_snapshot_prepare(node->core, trailing, &snapshot, &keep_from) != OK) {
+    if (core_snapshot_prepare(node->core, 0, trailing, &snapshot, &keep_from) != OK) {
         return;
     }
     uint8_t manifest[SIM_MANIFEST];

@@ -31,7 +31,7 @@ static int setup(void **state) {
     (void)snprintf(pki.cert, sizeof(pki.cert), "%s/node.pem", pki.folder);
     (void)snprintf(pki.key, sizeof(pki.key), "%s/node.key", pki.folder);
     if (tls_ca_create(pki.ca_cert, pki.ca_key, &err) != OK ||
-        tls_cert_create(pki.ca_cert, pki.ca_key, "eu-west-1", pki.cert, pki.key, &err) != OK) {
+        tls_cert_create(pki.ca_cert, pki.ca_key, "eu-west-1", 0, pki.cert, pki.key, &err) != OK) {
         fail_msg("%s", err.message);
     }
     files = (struct tls_files){.ca_path = pki.ca_cert, .cert_path = pki.cert, .key_path = pki.key};

@@ -127,7 +127,7 @@ static void test_own_snapshot(void **state) {
     assert_int_equal(core_log_bytes(rig.core), 10 * strlen("some command"));
     assert_int_equal(rig.snapshot.index, 32);
     assert_int_equal(rig.snapshot.configuration_index, 1);
-    assert_int_equal(core_snapshot_prepare(rig.core, 10, &snapshot, &keep_from), ERR_BUSY);
+    assert_int_equal(core_snapshot_prepare(rig.core, 0, 10, &snapshot, &keep_from), ERR_BUSY);
     /* A lone member may keep nothing at all. */
     (void)submit(&rig, "another");
     written(&rig);
@@ -231,7 +231,7 @@ static void test_node_that_waits_to_be_joined(void **state) {
     assert_null(find(&rig, CORE_EFFECT_SEND)); /* it asks nobody for a vote */
     struct core_snapshot snapshot;
     uint64_t keep_from = 0;
-    assert_int_equal(core_snapshot_prepare(rig.core, 0, &snapshot, &keep_from), ERR_BUSY);
+    assert_int_equal(core_snapshot_prepare(rig.core, 0, 0, &snapshot, &keep_from), ERR_BUSY);
     rig.voted_for = 3;
     stop(&rig);
     assert_corrupt(&rig); /* a vote in no term */

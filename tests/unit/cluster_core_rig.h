@@ -228,7 +228,7 @@ static inline void follow(struct rig *rig, uint64_t term, uint64_t prev_index, u
 /* What a node does: metadata durable and the log cut, then the core is told. */
 static inline void take_snapshot(struct rig *rig, unsigned trailing, uint64_t *ret_keep_from) {
     struct core_snapshot snapshot;
-    assert_int_equal(core_snapshot_prepare(rig->core, trailing, &snapshot, ret_keep_from), OK);
+    assert_int_equal(core_snapshot_prepare(rig->core, 0, trailing, &snapshot, ret_keep_from), OK);
     free((void *)(uintptr_t)rig->snapshot.configuration.data);
     free((void *)(uintptr_t)rig->snapshot.manifest.data);
     rig->snapshot = snapshot;

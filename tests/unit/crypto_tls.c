@@ -47,13 +47,13 @@ static int setup(void **state) {
     assert_made(tls_ca_create(certs[A_CA], keys[A_CA], &err), &err);
     assert_made(tls_ca_create(certs[B_CA], keys[B_CA], &err), &err);
     assert_made(
-        tls_cert_create(certs[A_CA], keys[A_CA], "us-east-1", certs[A_EAST], keys[A_EAST], &err),
+        tls_cert_create(certs[A_CA], keys[A_CA], "us-east-1", 0, certs[A_EAST], keys[A_EAST], &err),
         &err);
     assert_made(
-        tls_cert_create(certs[A_CA], keys[A_CA], "us-west-2", certs[A_WEST], keys[A_WEST], &err),
+        tls_cert_create(certs[A_CA], keys[A_CA], "us-west-2", 0, certs[A_WEST], keys[A_WEST], &err),
         &err);
     assert_made(
-        tls_cert_create(certs[B_CA], keys[B_CA], "us-east-1", certs[B_EAST], keys[B_EAST], &err),
+        tls_cert_create(certs[B_CA], keys[B_CA], "us-east-1", 0, certs[B_EAST], keys[B_EAST], &err),
         &err);
     return 0;
 }
@@ -405,7 +405,7 @@ static void test_files_are_made_once(void **state) {
     assert_int_equal(tls_fingerprint(certs[A_CA], after, &err), OK);
     assert_string_equal(before, after);
     assert_int_equal(
-        tls_cert_create(certs[A_CA], keys[A_CA], "eu-1", certs[A_EAST], keys[EXTRA], &err),
+        tls_cert_create(certs[A_CA], keys[A_CA], "eu-1", 0, certs[A_EAST], keys[EXTRA], &err),
         ERR_RESOURCE_EXISTS);
 }
 
@@ -413,13 +413,14 @@ static void test_what_is_no_authority(void **state) {
     struct err err;
 
     assert_int_equal(
-        tls_cert_create(certs[A_EAST], keys[A_EAST], "eu-1", certs[EXTRA], keys[EXTRA], &err),
+        tls_cert_create(certs[A_EAST], keys[A_EAST], "eu-1", 0, certs[EXTRA], keys[EXTRA], &err),
         ERR_CRYPTO);
     assert_int_equal(
-        tls_cert_create(certs[A_CA], keys[B_CA], "eu-1", certs[EXTRA], keys[EXTRA], &err),
+        tls_cert_create(certs[A_CA], keys[B_CA], "eu-1", 0, certs[EXTRA], keys[EXTRA], &err),
         ERR_CRYPTO);
     assert_int_equal(
-        tls_cert_create(certs[EXTRA], keys[A_CA], "eu-1", certs[EXTRA], keys[EXTRA], &err), ERR_IO);
+        tls_cert_create(certs[EXTRA], keys[A_CA], "eu-1", 0, certs[EXTRA], keys[EXTRA], &err),
+        ERR_IO);
     assert_int_equal(access(keys[EXTRA], F_OK), -1);
 }
 
@@ -443,14 +444,14 @@ static void test_region_names(void **state) {
 
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         assert_int_equal(
-            tls_cert_create(certs[A_CA], keys[A_CA], bad[i], certs[EXTRA], keys[EXTRA], &err),
+            tls_cert_create(certs[A_CA], keys[A_CA], bad[i], 0, certs[EXTRA], keys[EXTRA], &err),
             ERR_INVALID_PARAMETER);
     }
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {
         struct tls_context *server = door(A_CA, A_EAST);
         const struct client client = {A_CA, EXTRA, "localhost", 0, 0};
         assert_made(
-            tls_cert_create(certs[A_CA], keys[A_CA], good[i], certs[EXTRA], keys[EXTRA], &err),
+            tls_cert_create(certs[A_CA], keys[A_CA], good[i], 0, certs[EXTRA], keys[EXTRA], &err),
             &err);
         assert_string_equal(handshake(server, &client).client_region, good[i]);
         assert_int_equal(unlink(certs[EXTRA]) | unlink(keys[EXTRA]), 0);

@@ -48,12 +48,12 @@ static inline int make_certificates(void **state) {
     }
     assert_int_equal(tls_ca_create(paths[CA], paths[CA_KEY], &err), OK);
     assert_int_equal(tls_ca_create(paths[OTHER], paths[OTHER_KEY], &err), OK);
-    assert_int_equal(
-        tls_cert_create(paths[CA], paths[CA_KEY], "us-east-1", paths[EAST], paths[EAST_KEY], &err),
-        OK);
-    assert_int_equal(
-        tls_cert_create(paths[CA], paths[CA_KEY], "us-west-2", paths[WEST], paths[WEST_KEY], &err),
-        OK);
+    assert_int_equal(tls_cert_create(paths[CA], paths[CA_KEY], "us-east-1", 0, paths[EAST],
+                                     paths[EAST_KEY], &err),
+                     OK);
+    assert_int_equal(tls_cert_create(paths[CA], paths[CA_KEY], "us-west-2", 0, paths[WEST],
+                                     paths[WEST_KEY], &err),
+                     OK);
     return 0;
 }
 
