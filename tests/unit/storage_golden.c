@@ -516,6 +516,7 @@ static void test_log_meta(void **state) {
     struct buf content;
     uint8_t vote[LOG_VOTE_SIZE];
     uint8_t commits[LOG_COMMITS_SIZE];
+    uint8_t origin[LOG_ORIGIN_SIZE];
     uint64_t one = 0;
     uint64_t two = 0;
 
@@ -533,6 +534,13 @@ static void test_log_meta(void **state) {
     assert_int_equal(log_commits_decode(content.data, content.len, &one), OK);
     assert_int_equal(one, 12345);
     assert_int_equal(log_vote_decode(content.data, content.len, &one, &two), ERR_CORRUPT);
+    buf_reset(&content);
+    log_origin_encode(LOG_ORIGIN_JOIN, origin);
+    buf_append(&content, origin, sizeof(origin));
+    golden_check("log_origin", &content);
+    assert_int_equal(log_origin_decode(content.data, content.len, &one), OK);
+    assert_int_equal(one, LOG_ORIGIN_JOIN);
+    assert_int_equal(log_commits_decode(content.data, content.len, &one), ERR_CORRUPT);
     buf_reset(&content);
     log_snapshot_encode(&content, &snapshot);
     golden_check("log_snapshot", &content);
