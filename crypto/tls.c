@@ -136,6 +136,8 @@ struct ssl_st *tls_accept(struct tls_context *context) {
 }
 
 /* The region in one name of the certificate, as a view; false for any other name. */
+enum { NODE_DIGITS = 16 };
+
 static bool region_in(const GENERAL_NAME *name, const char **ret, size_t *ret_len) {
     static const char suffix[] = TLS_REGION_SUFFIX;
     const size_t suffix_len = sizeof(suffix) - 1;
@@ -157,6 +159,25 @@ static bool region_in(const GENERAL_NAME *name, const char **ret, size_t *ret_le
     return true;
 }
 
+/* The id in "<16 hex digits>.<region>.redoubt"; 0 for another name. */
+static uint64_t node_in(const GENERAL_NAME *name) {
+    const char *text;
+    size_t len;
+    uint64_t id = 0;
+
+    if (!region_in(name, &text, &len) || len <= NODE_DIGITS || text[NODE_DIGITS] != '.') {
+        return 0;
+    }
+    for (size_t i = 0; i < NODE_DIGITS; i++) {
+        int digit = OPENSSL_hexchar2int((unsigned char)text[i]);
+        if (digit < 0) {
+            return 0;
+        }
+        id = id << 4 | (uint64_t)digit;
+    }
+    return id;
+}
+
 bool tls_peer_region(const struct ssl_st *session, char *out, size_t out_size) {
     X509 *cert = SSL_get0_peer_certificate(session);
     GENERAL_NAMES *names;
@@ -171,7 +192,8 @@ bool tls_peer_region(const struct ssl_st *session, char *out, size_t out_size) {
     }
     names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-        found += region_in(sk_GENERAL_NAME_value(names, i), &region, &region_len);
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        found += node_in(name) == 0 && region_in(name, &region, &region_len);
     }
     /* A certificate of two regions would let one speak for the other. */
     good = found == 1 && region_len < out_size && tls_region_is_valid(region, region_len);
@@ -182,4 +204,22 @@ bool tls_peer_region(const struct ssl_st *session, char *out, size_t out_size) {
     GENERAL_NAMES_free(names);
     ERR_clear_error();
     return good;
+}
+
+uint64_t tls_peer_node(const struct ssl_st *session) {
+    X509 *cert = SSL_get0_peer_certificate(session);
+    GENERAL_NAMES *names;
+    uint64_t id = 0;
+
+    if (cert == NULL || (SSL_get_verify_mode(session) & SSL_VERIFY_PEER) == 0 ||
+        SSL_get_verify_result(session) != X509_V_OK) {
+        return 0;
+    }
+    names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    for (int i = 0; i < sk_GENERAL_NAME_num(names) && id == 0; i++) {
+        id = node_in(sk_GENERAL_NAME_value(names, i));
+    }
+    GENERAL_NAMES_free(names);
+    ERR_clear_error();
+    return id;
 }
