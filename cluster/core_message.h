@@ -55,6 +55,8 @@ MUSTCHECK enum errc core_message_decode(struct core_bytes bytes, uint64_t peer,
 MUSTCHECK enum errc core_message_encode(const struct raft_message *message,
                                         const struct core_message_source *source, uint8_t **ret,
                                         size_t *ret_len);
+/* An APPEND_ENTRIES that carries any; false for what is no message. */
+bool core_message_has_entries(struct core_bytes bytes);
 /* Take the next entry off `*entries`, which core_message_decode has checked. Its data is borrowed.
  */
 struct core_entry core_message_next_entry(struct core_bytes *entries);

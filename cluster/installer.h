@@ -21,8 +21,8 @@ struct installer_options {
     const char *data; /* copied */
     struct peer_client *peers;
     const struct world *world;
-    /* incoming/ready stands: the house must be closed, switched (storage/checkpoint.h) and opened
-     * again. Installer's thread. */
+    /* All files are here and whole: the house must be closed, the store finished with the last vote
+     * and switched (storage/checkpoint.h), and opened again. Installer's thread. */
     void (*ready_cb)(void *arg);
     void *arg;
 };
@@ -32,10 +32,12 @@ MUSTCHECK enum errc installer_new(const struct installer_options *options, struc
 /* Stops the thread, frees. Takes NULL too. */
 void installer_free(struct installer *installer);
 
-/* Begin; replaces what runs. `term` and `voted_for` go into the new store. Copies. Any thread. */
+/* Begin; replaces what runs. Copies. Any thread. */
 MUSTCHECK enum errc installer_fetch(struct installer *installer,
-                                    const struct core_snapshot *snapshot, uint64_t term,
-                                    uint64_t voted_for);
+                                    const struct core_snapshot *snapshot);
+/* After ready_cb: what was fetched, for incoming_finish. Borrowed until installer_free. */
+const struct core_snapshot *installer_fetched(const struct installer *installer,
+                                              const char **ret_id);
 
 struct installer_status {
     bool is_running;
