@@ -83,10 +83,11 @@ static void effect_install(struct node *node, const struct core_effect *effect) 
     if (node->options.installer != NULL) {
         code = installer_fetch(node->options.installer, &effect->snapshot);
     }
-    LOG_INFO("raft.install", F_U64("index", effect->snapshot.index), F_STR("code", errc_name(code)));
+    LOG_INFO("raft.install", F_U64("index", effect->snapshot.index),
+             F_STR("code", errc_name(code)));
     if (code != OK) {
-        /* The core has dropped its log for it and waits. It starts anew from its disk, and the leader
-         * will offer the snapshot again. */
+        /* The core has dropped its log for it and waits. It starts anew from its disk, and the
+         * leader will offer the snapshot again. */
         node_die("install", code);
     }
 }
@@ -144,8 +145,8 @@ uint64_t node_now(const struct node *node) {
     return world_mono_ms(node->options.world);
 }
 
-/* What follows an event may be events of its own (a submit, a change): the outermost turn looks after
- * all of it. */
+/* What follows an event may be events of its own (a submit, a change): the outermost turn looks
+ * after all of it. */
 void node_turn(struct node *node, const char *event, enum errc code) {
     if (code != OK) {
         node_die(event, code);
@@ -297,10 +298,11 @@ static enum errc load(struct node *node, struct log_image **ret, struct err *err
         return code;
     }
     if (!has_beginning) {
-        return err_set(err, ERR_INVALID_PARAMETER,
-                       "this node's store is empty: begin a region with `redoubt node bootstrap`, join "
-                       "one with `redoubt node join`, or bring a lost node back with `redoubt node "
-                       "rebuild`");
+        return err_set(
+            err, ERR_INVALID_PARAMETER,
+            "this node's store is empty: begin a region with `redoubt node bootstrap`, join "
+            "one with `redoubt node join`, or bring a lost node back with `redoubt node "
+            "rebuild`");
     }
     return log_store_load(node->options.engine, ret, err);
 }
@@ -439,7 +441,7 @@ static enum errc make_core(struct node *node) {
     node->changes_box = mailbox_new(LIMIT_CHANGES);
     node->core = core_new(&options);
     return node->proposals && node->tickets_box && node->changes_box && node->core ? OK
-                                                                                    : ERR_NO_MEMORY;
+                                                                                   : ERR_NO_MEMORY;
 }
 
 /* Nothing runs yet but handles of the loop. */

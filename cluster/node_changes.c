@@ -244,8 +244,7 @@ static void continue_running(struct node *node) {
         if (change->kind == NODE_TRANSFER && node_now(node) < node->change.deadline_ms) {
             return; /* the next leader is not known yet */
         }
-        bool has_only_handed_over =
-            change->kind == NODE_REMOVE && change->id == node->options.id;
+        bool has_only_handed_over = change->kind == NODE_REMOVE && change->id == node->options.id;
         answer(node, change,
                node->change.is_begun && !has_only_handed_over ? ERR_OUTCOME_UNKNOWN
                                                               : ERR_NOT_LEADER);

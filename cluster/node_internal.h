@@ -1,9 +1,9 @@
 /* What the node's own files share: the Raft thread's state and the turn of its loop.
  *
- * node.c starts, stops and turns; node_proposals.c takes commands to the log, node_tickets.c answers
- * questions, node_snapshot.c shortens the log and makes checkpoints, node_members.c keeps the
- * streams pointed at the membership, node_changes.c changes it, node_status.c publishes the picture that other
- * threads see. Raft thread, but for what says otherwise. */
+ * node.c starts, stops and turns; node_proposals.c takes commands to the log, node_tickets.c
+ * answers questions, node_snapshot.c shortens the log and makes checkpoints, node_members.c keeps
+ * the streams pointed at the membership, node_changes.c changes it, node_status.c publishes the
+ * picture that other threads see. Raft thread, but for what says otherwise. */
 #ifndef CLUSTER_NODE_INTERNAL_H
 #define CLUSTER_NODE_INTERNAL_H
 
@@ -57,9 +57,10 @@ struct node_checkpoint {
     bool is_removal; /* the work removes old ones */
     enum errc code;
     struct err err;
-    struct checkpoint_manifest *manifest; /* owned; of the work, then of the metadata being written */
-    struct buf bytes;                     /* the manifest, encoded, until the metadata are durable */
-    char id[CHECKPOINT_ID];               /* the one on disk; "" none */
+    struct checkpoint_manifest
+        *manifest;          /* owned; of the work, then of the metadata being written */
+    struct buf bytes;       /* the manifest, encoded, until the metadata are durable */
+    char id[CHECKPOINT_ID]; /* the one on disk; "" none */
     uint64_t made_ms;
 };
 
@@ -109,7 +110,8 @@ struct node {
     struct node_checkpoint checkpoint;
     struct node_peer peers[LIMIT_PEERS];
     size_t n_peers;
-    uint64_t members_digest; /* of the member list that the streams and the peer client were given */
+    uint64_t
+        members_digest; /* of the member list that the streams and the peer client were given */
     enum core_role role;
     uint64_t snapshot_index;
     bool snapshot_runs;
@@ -123,8 +125,8 @@ struct node {
 
 /* node.c */
 uint64_t node_now(const struct node *node);
-/* Executes the effects of the event before and everything that follows from it. Ends the process when
- * `code` is not OK (LIBRAFT.md, contract 9). */
+/* Executes the effects of the event before and everything that follows from it. Ends the process
+ * when `code` is not OK (LIBRAFT.md, contract 9). */
 void node_turn(struct node *node, const char *event, enum errc code);
 _Noreturn void node_die(const char *what, enum errc code);
 

@@ -1,5 +1,5 @@
-/* The membership: who is dialled, who becomes a voter, and the changes that operators ask for, one at a
- * time. See cluster/node.h. */
+/* The membership: who is dialled, who becomes a voter, and the changes that operators ask for, one
+ * at a time. See cluster/node.h. */
 #include "cluster/node_internal.h"
 
 #include "base/bytes.h"
@@ -74,7 +74,8 @@ static void write_members_file(const struct node *node) {
     is_written = true;
     for (unsigned i = 0; i < core_members_count(node->core); i++) {
         core_member_at(node->core, i, &member);
-        is_written = dprintf(fd, "%016" PRIx64 " %s\n", member.id, member.address) > 0 && is_written;
+        is_written =
+            dprintf(fd, "%016" PRIx64 " %s\n", member.id, member.address) > 0 && is_written;
     }
     (void)close(fd);
     if (!is_written || rename(next, path) != 0) {
@@ -228,7 +229,9 @@ static void lead_elsewhere(struct node *node) {
         return;
     }
     node->transfer_tried_ms = node_now(node);
-    (void)core_transfer(node->core, node_now(node), 0);
+    if (core_transfer(node->core, node_now(node), 0) != OK) {
+        return; /* nobody to take over: it stays, and refuses */
+    }
     node_turn(node, "transfer", OK);
 }
 

@@ -1,4 +1,5 @@
-/* From proposals to log entries and back: group commit, results, and what a lost leadership leaves. */
+/* From proposals to log entries and back: group commit, results, and what a lost leadership leaves.
+ */
 #include "cluster/node_internal.h"
 
 #include "base/log.h"
@@ -112,13 +113,24 @@ void node_proposals_result(struct node *node, uint64_t index, unsigned place,
     finish(node, proposal, OK);
 }
 
+/* A member may run a release that does not know it yet: it would have to stop. What raises the
+ * level requires the new one. */
+static bool is_above_level(const struct node *node, const struct proposal *proposal) {
+    return fsm_has_region(node->fsm) && proposal->type != COMMAND_SET_LEVEL &&
+           envelope_level(proposal->command.data) > fsm_level(node->fsm);
+}
+
 void node_proposals_take(struct node *node) {
     struct letter *chain = mailbox_drain(node->proposals);
 
     while (chain != NULL) {
-        struct letter *letter = chain;
+        struct proposal *proposal = CONTAINER_OF(chain, struct proposal, letter);
         chain = chain->next;
-        letter_list_push(&node->waiting, letter);
+        if (is_above_level(node, proposal)) {
+            finish(node, proposal, ERR_UNAVAILABLE);
+        } else {
+            letter_list_push(&node->waiting, &proposal->letter);
+        }
     }
 }
 
@@ -185,8 +197,9 @@ static unsigned pending_count(const struct node *node) {
     return count;
 }
 
-/* Held, not refused: while leadership is handed over (the client waits some milliseconds and is then
- * sent to the next leader), and while enough is on its way that waiting makes fuller entries. */
+/* Held, not refused: while leadership is handed over (the client waits some milliseconds and is
+ * then sent to the next leader), and while enough is on its way that waiting makes fuller entries.
+ */
 static bool must_wait(const struct node *node) {
     return core_is_transferring(node->core) ||
            core_uncommitted_bytes(node->core) >= LIMIT_UNCOMMITTED ||
@@ -235,6 +248,8 @@ void node_propose_region(struct node *node) {
         return;
     }
     command.name = node->region;
+    command.has_level = 1;
+    command.level = COMMAND_LEVEL;
     proposal = proposal_new(COMMAND_REGION_INIT, &command.base);
     CHECK(proposal != NULL);
     proposal->done_cb = region_done;

@@ -1,9 +1,9 @@
 /* Shortening the log, and checkpoints for followers that are too far behind for it.
  *
- * The state is durable through the write-ahead log that it shares with the Raft log, so that for this
- * node a snapshot is its metadata and a shorter log. A checkpoint of files is made only when a follower
- * needs one, on a thread of libuv's pool while the group goes on; its index is the one that the files
- * turn out to hold. */
+ * The state is durable through the write-ahead log that it shares with the Raft log, so that for
+ * this node a snapshot is its metadata and a shorter log. A checkpoint of files is made only when a
+ * follower needs one, on a thread of libuv's pool while the group goes on; its index is the one
+ * that the files turn out to hold. */
 #include "cluster/node_internal.h"
 
 #include "base/log.h"
@@ -94,8 +94,8 @@ static void make_checkpoint(uv_work_t *work) {
     }
 }
 
-/* The files hold a state that the log knows: give it to the core. A refusal (the log was cut short of
- * it, an install runs) is tried again with a new checkpoint when a follower still asks. */
+/* The files hold a state that the log knows: give it to the core. A refusal (the log was cut short
+ * of it, an install runs) is tried again with a new checkpoint when a follower still asks. */
 static void made_checkpoint(uv_work_t *work, int status) {
     struct node *node = work->data;
     struct node_checkpoint *checkpoint = &node->checkpoint;
@@ -166,8 +166,8 @@ void node_checkpoint_tick(struct node *node) {
     }
     if (checkpoint->id[0] != '\0' && !is_fetched(node) &&
         core_applied_index(node->core) > node->snapshot_index) {
-        /* A follower that comes later must not be sent to files that are gone: first a snapshot that
-         * does not name them. */
+        /* A follower that comes later must not be sent to files that are gone: first a snapshot
+         * that does not name them. */
         (void)write_metadata(node, 0, trailing_of(node), (struct core_bytes){.len = 0});
         return;
     }

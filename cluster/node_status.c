@@ -47,8 +47,9 @@ void node_disk_look(struct node *node) {
 
 /* ---- how current the state is ---- */
 
-/* When the last of the nearest majority of voters was heard of: since then nobody else can have been
- * elected without this node's knowing (but for messages on their way, hence an age and no promise). */
+/* When the last of the nearest majority of voters was heard of: since then nobody else can have
+ * been elected without this node's knowing (but for messages on their way, hence an age and no
+ * promise). */
 static uint64_t majority_heard_ms(const struct node *node) {
     uint64_t heard[LIMIT_PEERS];
     unsigned n = 0;
@@ -158,8 +159,8 @@ static void fill_member(struct node *node, const struct transport_peer *streams,
     }
     ret->is_live = ret->heard_ago_ms < node->election_ms;
     for (size_t i = 0; i < n_streams; i++) {
-        ret->is_connected = ret->is_connected || (streams[i].node == member.id &&
-                                                  streams[i].is_connected);
+        ret->is_connected =
+            ret->is_connected || (streams[i].node == member.id && streams[i].is_connected);
     }
 }
 

@@ -386,7 +386,8 @@ static bool fetched_keep(const struct parts *parts, struct fetched *ret) {
 }
 
 /* The house is closed: nobody votes any more, so that the vote which the new store is given is the
- * last one. When it fails the old store is opened again, and the leader offers its snapshot again. */
+ * last one. When it fails the old store is opened again, and the leader offers its snapshot again.
+ */
 static void finish_install(const struct config *config, const struct fetched *fetched) {
     char path[SERVER_PATH];
     const struct engine_options options = {.path = path};
