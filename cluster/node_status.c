@@ -203,7 +203,7 @@ void node_status_publish(struct node *node, bool with_members) {
     status->last = core_last_index(node->core);
     status->log_bytes = core_log_bytes(node->core);
     status->snapshot = node->snapshot_index;
-    status->level = fsm_level(node->fsm);
+    status->level = (uint16_t)fsm_level(node->fsm);
     status->ready = node_is_current(node);
     status->is_voter = core_is_voter(node->core);
     status->is_disk_full = atomic_load(&node->disk_full);
