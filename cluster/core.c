@@ -35,6 +35,7 @@ struct core *core_new(const struct core_options *options) {
     raft_set_max_inflight_entries(&core->raft, options->max_inflight_entries);
     /* Without it a node that was cut off deposes a working leader when it comes back. */
     raft_set_pre_vote(&core->raft, true);
+    core->election_timeout_ms = options->election_timeout_ms;
     core->heartbeat_ms = options->heartbeat_ms;
     core->max_inflight_entries = options->max_inflight_entries;
     core_log_init(&core->log);
@@ -277,7 +278,10 @@ enum errc core_wake(struct core *core, uint64_t now_ms) {
     if (is_early) {
         return core_end(core); /* libraft would count the silence since the last time as too long */
     }
-    core->last_timeout_ms = core->now_ms;
+    core->last_wake_ms = core->now_ms;
+    if (raft_timeout(&core->raft) > core->now_ms) {
+        return core_end(core); /* it was for what the core itself waits for */
+    }
     struct raft_event event = {.type = RAFT_TIMEOUT};
     forget_silent_leader(core);
     enum errc rc = begin_own_term(core);
@@ -290,8 +294,11 @@ enum errc core_wake(struct core *core, uint64_t now_ms) {
 enum errc core_submit(struct core *core, uint64_t now_ms, const struct core_bytes *commands,
                       size_t n, uint64_t *ret_first) {
     CHECK(core->is_started && n > 0 && n <= UINT_MAX);
-    if (core->role != CORE_LEADER || raft_transferee(&core->raft) != 0) {
+    if (core->role != CORE_LEADER) {
         return ERR_NOT_LEADER;
+    }
+    if (core_is_transferring(core)) {
+        return ERR_BUSY;
     }
     struct raft_entry *entries = calloc(n, sizeof entries[0]);
     if (entries == NULL) {

@@ -6,6 +6,38 @@
 
 #include "base/limits.h"
 
+static struct core_peer *claim_slot(struct core *core, uint64_t id) {
+    struct core_peer *free_slot = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(core->peers); i++) {
+        struct core_peer *peer = &core->peers[i];
+        if (peer->id == id) {
+            return peer;
+        }
+        if (free_slot == NULL &&
+            core_configuration_find(&core->raft.configuration, peer->id) == NULL) {
+            free_slot = peer; /* of nobody, or of one that is no member any more */
+        }
+    }
+    CHECK(free_slot != NULL); /* there are as many slots as there may be members */
+    *free_slot = (struct core_peer){.id = id};
+    return free_slot;
+}
+
+struct core_peer *core_peer(struct core *core, uint64_t id) {
+    bool is_other =
+        id != core->raft.id && core_configuration_find(&core->raft.configuration, id) != NULL;
+    return is_other ? claim_slot(core, id) : NULL;
+}
+
+bool core_is_live(struct core *core, uint64_t id) {
+    if (id == core->raft.id) {
+        return true;
+    }
+    const struct core_peer *peer = core_peer(core, id);
+    return peer != NULL && peer->heard_ms != 0 &&
+           core->now_ms - peer->heard_ms < core->election_timeout_ms;
+}
+
 /* Submit the configuration alone: among other entries, a refusal would leave a phantom entry in
  * libraft's log. */
 static enum errc submit_configuration(struct core *core,
@@ -67,7 +99,7 @@ static enum errc change_configuration(struct core *core, uint64_t id, int role, 
 
 /* Another change is under way, or the leader has not committed anything yet: until then two leaders
  * may each have changed a different server, and their majorities need not meet. */
-static bool is_busy(const struct core *core) {
+bool core_is_changing(const struct core *core) {
     return core->raft.configuration_uncommitted_index != 0 || core->promotee != 0 ||
            core_term_at(core, core->commit) != raft_current_term(&core->raft);
 }
@@ -122,7 +154,7 @@ enum errc core_change(struct core *core, uint64_t now_ms, enum core_change kind,
     if (id == 0) {
         return ERR_INVALID_PARAMETER;
     }
-    if (is_busy(core)) {
+    if (core_is_changing(core) || core_is_transferring(core)) {
         return ERR_BUSY;
     }
     core_begin(core, now_ms);

@@ -13,6 +13,7 @@ enum {
     APPEND_RESULT = 3 * 8 + 2 + 2,
     INSTALL = 4 * 8 + 4 + 4, /* and what the two lengths say */
     TIMEOUT = 3 * 8,
+    READ = 2 * 8,      /* READ_INDEX: and the index */
     ENTRY = 8 + 1 + 4, /* and its data */
     FLAG_FIRST = 1,    /* disrupt, granted */
     FLAG_PRE_VOTE = 2,
@@ -209,6 +210,28 @@ static enum errc decode_body(struct core_bytes body, uint8_t version, uint8_t fl
     return ERR_MALFORMED;
 }
 
+static bool is_read_type(uint8_t type) {
+    return type >= CORE_PING && type <= CORE_READ_INDEX;
+}
+
+/* `bytes` are a header and at least a term. */
+static enum errc decode_read(struct core_bytes bytes, uint64_t term, struct core_message *ret) {
+    struct core_read_message read = {.type = (enum core_read_type)bytes.data[1], .term = term};
+    size_t len = HEADER + READ + (read.type == CORE_READ_INDEX ? 8 : 0);
+    if (bytes.len != len || bytes.data[2] != 0) {
+        return ERR_MALFORMED;
+    }
+    read.number = get_le64(bytes.data + HEADER + 8);
+    if (read.type == CORE_READ_INDEX) {
+        read.index = get_le64(bytes.data + HEADER + READ);
+    }
+    if (read.number == 0 || read.number >= number_max || read.index >= number_max) {
+        return ERR_MALFORMED;
+    }
+    *ret = (struct core_message){.is_read = true, .read = read};
+    return OK;
+}
+
 enum errc core_message_decode(struct core_bytes bytes, uint64_t peer, struct core_message *ret) {
     if (bytes.len < HEADER + 8 || bytes.len > CORE_MESSAGE_MAX ||
         bytes.data[0] != CORE_MESSAGE_FORMAT) {
@@ -224,6 +247,9 @@ enum errc core_message_decode(struct core_bytes bytes, uint64_t peer, struct cor
     if (term == 0 || term >= number_max) {
         return ERR_MALFORMED;
     }
+    if (is_read_type(bytes.data[1])) {
+        return decode_read(bytes, term, ret);
+    }
     struct core_message message = {
         .raft = {.type = (enum raft_message_type)bytes.data[1],
                  .server_id = peer,
@@ -237,8 +263,7 @@ enum errc core_message_decode(struct core_bytes bytes, uint64_t peer, struct cor
     return rc;
 }
 
-static void append_header(struct buf *out, enum raft_message_type type, unsigned version,
-                          unsigned flags) {
+static void append_header(struct buf *out, unsigned type, unsigned version, unsigned flags) {
     buf_append_u8(out, CORE_MESSAGE_FORMAT);
     buf_append_u8(out, (uint8_t)type);
     buf_append_u8(out, (uint8_t)version);
@@ -376,6 +401,24 @@ enum errc core_message_encode(const struct raft_message *message,
         break;
     }
     if (out.failed || out.len == 0) {
+        buf_fini(&out);
+        return ERR_NO_MEMORY;
+    }
+    buf_take(&out, ret, ret_len);
+    return OK;
+}
+
+enum errc core_message_encode_read(const struct core_read_message *message, uint8_t **ret,
+                                   size_t *ret_len) {
+    struct buf out;
+    buf_init(&out, CORE_MESSAGE_MAX);
+    append_header(&out, message->type, 0, 0);
+    buf_append_le64(&out, message->term);
+    buf_append_le64(&out, message->number);
+    if (message->type == CORE_READ_INDEX) {
+        buf_append_le64(&out, message->index);
+    }
+    if (out.failed) {
         buf_fini(&out);
         return ERR_NO_MEMORY;
     }

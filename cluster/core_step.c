@@ -402,15 +402,29 @@ static bool books_agree(struct core *core) {
            (core_is_installing(core) || core->persisted == core->raft.last_stored);
 }
 
-enum errc core_end(struct core *core) {
-    CHECK(books_agree(core));
-    /* libraft's next timeout may lie in the past and stay there (a spare that never answered): at
-     * most one wake in a quarter of a heartbeat, or the loop spins. */
+static uint64_t earlier(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+/* libraft's next timeout may lie in the past and stay there (a spare that never answered): at most
+ * one wake in a quarter of a heartbeat, or the loop spins. */
+static uint64_t next_wake_ms(const struct core *core) {
     uint64_t interval_ms = core->heartbeat_ms / 4 > 0 ? core->heartbeat_ms / 4 : 1;
-    uint64_t wake_ms = raft_timeout(&core->raft);
-    if (wake_ms < core->last_timeout_ms + interval_ms) {
-        wake_ms = core->last_timeout_ms + interval_ms;
+    uint64_t wake_ms = earlier(core_reads_due_ms(core), core_transfer_due_ms(core));
+    wake_ms = earlier(wake_ms, raft_timeout(&core->raft));
+    return wake_ms < core->last_wake_ms + interval_ms ? core->last_wake_ms + interval_ms : wake_ms;
+}
+
+enum errc core_end(struct core *core) {
+    enum errc rc = core_transfer_advance(core);
+    if (rc == OK) {
+        rc = core_reads_advance(core);
     }
+    if (rc != OK) {
+        return rc;
+    }
+    CHECK(books_agree(core));
+    uint64_t wake_ms = next_wake_ms(core);
     if (wake_ms == core->wake_ms) {
         return OK;
     }
