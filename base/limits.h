@@ -178,6 +178,10 @@ enum {
     LIMIT_TRANSPORT_RETRY_MS_MAX = 1000,
     LIMIT_TRANSPORT_ACCEPTED = 128, /* streams that others opened, with those in their handshake */
     LIMIT_SNAPSHOT_CHUNK = 1024 * 1024, /* bytes of a snapshot's file in one answer */
+    /* Between two attempts to fetch a piece: a node that was restarted is soon there again, and one
+       that lost the checkpoint is not asked for it without end. */
+    LIMIT_SNAPSHOT_RETRY_MS_MIN = 50,
+    LIMIT_SNAPSHOT_RETRY_MS_MAX = 2000,
     LIMIT_SNAPSHOT_HOLD_MS = 60 * 1000, /* a checkpoint stays so long after it was last read */
 
     /* The leader's jobs. Commands that are under way together; and of one core they take a tenth:
