@@ -4,6 +4,7 @@
 #include "base/metrics_inner.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -326,6 +327,18 @@ void metrics_label(enum metric_dimension dimension, unsigned place, const char *
     (void)snprintf(labels[dimension][place], sizeof(labels[dimension][place]), "%s",
                    text ? text : "");
     CHECK(pthread_mutex_unlock(&labels_lock) == 0);
+}
+
+unsigned metrics_place(enum metric_dimension dimension, const char *text) {
+    unsigned place = 0;
+
+    CHECK(pthread_mutex_lock(&labels_lock) == 0);
+    while (place < metric_dimension_rows[dimension].size &&
+           strcmp(labels[dimension][place], text) != 0) {
+        place++;
+    }
+    CHECK(pthread_mutex_unlock(&labels_lock) == 0);
+    return place < metric_dimension_rows[dimension].size ? place : UINT_MAX;
 }
 
 struct value_row {

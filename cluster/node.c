@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/wipe.h"
 #include "cluster/core.h"
 #include "cluster/envelope.h"
@@ -63,6 +64,7 @@ struct node {
     struct pending *pending;
     struct pending **pending_last;
     enum core_role role;
+    uint64_t seen_term, seen_leader;
     uint64_t snapshot_index;
     bool snapshot_runs;
     bool region_proposed;
@@ -104,10 +106,14 @@ enum errc node_propose(struct node *node, struct proposal *proposal) {
 
     if (atomic_fetch_add(&node->queued_bytes, len) + len > LIMIT_PROPOSAL_BYTES) {
         atomic_fetch_sub(&node->queued_bytes, len);
+        metric_add(METRIC_PROPOSALS_REFUSED, 1);
         return ERR_BUSY;
     }
+    metric_add(METRIC_PROPOSALS, 1);
     code = mailbox_push(node->proposals, &proposal->letter);
     if (code != OK) {
+        metric_add(METRIC_PROPOSALS, -1);
+        metric_add(METRIC_PROPOSALS_REFUSED, code == ERR_BUSY ? 1 : 0);
         atomic_fetch_sub(&node->queued_bytes, len);
     }
     return code;
@@ -115,6 +121,7 @@ enum errc node_propose(struct node *node, struct proposal *proposal) {
 
 static void finish(struct node *node, struct proposal *proposal, enum errc code) {
     atomic_fetch_sub(&node->queued_bytes, proposal->command.len);
+    metric_add(METRIC_PROPOSALS, -1);
     proposal->code = code;
     proposal->done_cb(proposal);
 }
@@ -182,9 +189,22 @@ static void on_dirty(void *arg, const char *region) {
     }
 }
 
+/* With a pre-vote there is a candidate before there is a new term. */
+static void count_role(struct node *node, const struct core_effect *effect) {
+    if (effect->term != node->seen_term && effect->role != CORE_FOLLOWER) {
+        metric_add(METRIC_RAFT_ELECTIONS, 1);
+    }
+    if (effect->leader_id != 0 && effect->leader_id != node->seen_leader) {
+        metric_add(METRIC_RAFT_LEADER_CHANGES, 1);
+        node->seen_leader = effect->leader_id;
+    }
+    node->seen_term = effect->term;
+}
+
 static void effect_role(struct node *node, const struct core_effect *effect) {
     bool was_leader = node->role == CORE_LEADER;
 
+    count_role(node, effect);
     node->role = effect->role;
     atomic_store(&node->leader, effect->role == CORE_LEADER);
     if (was_leader && effect->role != CORE_LEADER) {
