@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/world.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -55,6 +56,9 @@ static void *writer_main(void *arg) {
         began_us = metric_clock_us();
         commit_or_die(writer->in_flight);
         metric_observe_us(METRIC_LOG_SYNC_SECONDS, metric_clock_us() - began_us);
+        if (writer->holds.snapshot) {
+            metric_set(METRIC_SNAPSHOT_TIME, world_wall_ms(world_system()));
+        }
         CHECK(pthread_mutex_lock(&writer->lock) == 0);
         writer->done = true;
         CHECK(pthread_cond_broadcast(&writer->changed) == 0);
