@@ -257,9 +257,7 @@ void request_start(struct exchange *exchange, const struct service *service,
 }
 
 void api_handle(struct exchange *exchange, void *service) {
-    if (health_is_asked(exchange_request(exchange))) {
-        health_answer(exchange, service);
-        return;
+    if (!health_handle(exchange, service, false)) {
+        request_start(exchange, service, NULL);
     }
-    request_start(exchange, service, NULL);
 }

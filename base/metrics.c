@@ -362,8 +362,8 @@ static void error_label(unsigned place, bool is_name, char out[LIMIT_METRIC_LABE
     }
 }
 
-bool metric_label_text(enum metric_dimension dimension, unsigned place,
-                       char out[LIMIT_METRIC_LABEL + 1]) {
+bool metrics_label_text(enum metric_dimension dimension, unsigned place,
+                        char out[LIMIT_METRIC_LABEL + 1]) {
     if (dimension == METRIC_BY_CODE || dimension == METRIC_BY_REASON) {
         error_label(place, dimension == METRIC_BY_CODE, out);
         return true;

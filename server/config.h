@@ -35,7 +35,9 @@ struct config {
     char peer_cert[CONFIG_TEXT];
     char peer_key[CONFIG_TEXT];
     char lambda_endpoint[CONFIG_TEXT];
-    int64_t jobs_interval; /* seconds */
+    int64_t jobs_interval;            /* seconds */
+    char metrics_listen[CONFIG_TEXT]; /* empty: none */
+    bool metrics_allow_plain;
     bool throttle;
     struct throttle_rates rates;
     struct quotas quotas;

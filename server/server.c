@@ -2,6 +2,7 @@
 
 #include "api/http_server.h"
 #include "api/request.h"
+#include "api/telemetry.h"
 #include "base/bytes.h"
 #include "base/world.h"
 #include "cluster/node.h"
@@ -33,6 +34,7 @@ enum {
     SERVER_FILES = 768,
     SERVER_FILES_MAX = 1024 * 1024,
     SERVER_CONNECTIONS_MIN = 16, /* a worker with fewer is of no use */
+    SERVER_SCRAPERS = 16,        /* connections to the metrics, a worker */
 };
 
 /* Everything that lives as long as the process, in the order in which it is made. */
@@ -49,6 +51,7 @@ struct parts {
     struct http_server *http;
     struct throttle *throttle; /* NULL: off */
     struct service service;
+    struct telemetry telemetry;
 };
 
 /* The id of this node in its group: made once, kept with the data. */
@@ -173,7 +176,8 @@ static enum errc make_jobs(struct parts *parts, const struct config *config, str
 static enum errc share_files(const struct config *config, size_t workers, unsigned *ret,
                              struct err *err) {
     const rlim_t doors = (rlim_t)workers * SERVER_LISTENERS;
-    const rlim_t own = SERVER_FILES + (rlim_t)config->n_peers * LIMIT_PEER_CONNECTIONS;
+    const rlim_t own = SERVER_FILES + (rlim_t)config->n_peers * LIMIT_PEER_CONNECTIONS +
+                       (rlim_t)workers * SERVER_SCRAPERS;
     const rlim_t needed = own + doors * SERVER_CONNECTIONS_MIN;
     struct rlimit files;
 
@@ -204,7 +208,14 @@ static enum errc open_doors(struct parts *parts, const struct config *config, st
                                    .body_max = LIMIT_HTTP_BODY,
                                    .handler = api_handle,
                                    .arg = &parts->service};
+    const struct listener_options metrics = {.address = config->metrics_listen,
+                                             .body_max = 0,
+                                             .handler = telemetry_handle,
+                                             .arg = &parts->telemetry,
+                                             .door = METRIC_DOOR_METRICS,
+                                             .connections_max = SERVER_SCRAPERS};
     struct listener_options peer = {.address = config->peer_listen,
+                                    .door = METRIC_DOOR_PEER,
                                     .body_max = LIMIT_PEER_BODY,
                                     .need_peer_region = true,
                                     .handler = peer_handle,
@@ -230,7 +241,22 @@ static enum errc open_doors(struct parts *parts, const struct config *config, st
     if (code == OK) {
         code = http_server_listen(parts->http, &peer, err);
     }
+    if (code == OK && config->metrics_listen[0] != '\0') {
+        code = http_server_listen(parts->http, &metrics, err);
+    }
     return code;
+}
+
+static enum errc open_telemetry(struct parts *parts, const struct config *config, struct err *err) {
+    parts->telemetry = (struct telemetry){
+        .service = &parts->service,
+        .data = config->data,
+        .certificates = {[METRIC_CERTIFICATE_API] =
+                             config->api_cert[0] != '\0' ? config->api_cert : NULL,
+                         [METRIC_CERTIFICATE_PEER] = config->peer_cert,
+                         [METRIC_CERTIFICATE_AUTHORITY] = config->peer_ca},
+    };
+    return telemetry_open(&parts->telemetry, err);
 }
 
 static enum errc fill_service(struct parts *parts, const struct config *config, struct err *err) {
@@ -285,6 +311,9 @@ static enum errc start(struct parts *parts, const struct config *config, struct 
         code = fill_service(parts, config, err);
     }
     if (code == OK) {
+        code = open_telemetry(parts, config, err);
+    }
+    if (code == OK) {
         code = peer_client_start(parts->peers, err);
     }
     if (code == OK) {
@@ -303,6 +332,7 @@ static void stop(struct parts *parts) {
     if (parts->http != NULL) {
         http_server_drain(parts->http, SERVER_GRACE_MS);
     }
+    telemetry_close(&parts->telemetry);
     peer_client_stop(parts->peers);
     node_stop(parts->node);
     jobs_free(parts->jobs);
