@@ -39,6 +39,7 @@ struct listener_options {
     exchange_handler_fn *handler;
     void *arg;
     struct http_timeouts timeouts;
+    unsigned door;            /* METRIC_DOOR_...: what it is counted as */
     unsigned connections_max; /* per worker; 0: LIMIT_HTTP_CONNECTIONS */
     size_t bodies_max;        /* bytes of bodies, per worker; 0: LIMIT_HTTP_BODIES */
 };

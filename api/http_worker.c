@@ -1,6 +1,7 @@
 #include "api/http_internal.h"
 
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/wipe.h"
 #include "base/world.h"
 
@@ -46,6 +47,15 @@ const char *worker_date_line(struct worker *worker) {
         http_date_line(now_s, worker->date_line);
     }
     return worker->date_line;
+}
+
+void worker_count_bodies(struct worker *worker, size_t listener_index, size_t added,
+                         size_t removed) {
+    if (added != removed) {
+        worker->body_bytes[listener_index] += added - removed;
+        metric_add_at(METRIC_HTTP_BODIES, worker->server->listeners[listener_index]->options.door,
+                      (int64_t)added - (int64_t)removed);
+    }
 }
 
 /* --- accepting --- */

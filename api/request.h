@@ -33,7 +33,8 @@ struct service {
     const char *functions;       /* endpoint of rotation functions; NULL: none */
 };
 
-/* exchange_handler_fn of the API listener; arg is a struct service. Also answers GET /health. */
+/* exchange_handler_fn of the API listener; arg is a struct service. Also answers
+ * what api/health.h has, without details. */
 void api_handle(struct exchange *exchange, void *service);
 /* exchange_handler_fn of the peer listener: POST /v1/forward (a whole request as raw HTTP; answered
  * with a whole response), POST /v1/replicate. */

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "cluster/envelope.h"
 #include "storage/txn.h"
 
@@ -149,6 +150,7 @@ static void apply_commands(struct fsm *fsm, uint64_t index, const struct core_en
         at += used;
         place++;
     }
+    metric_observe(METRIC_LOG_ENTRY_COMMANDS, place);
 }
 
 /* The region's name is a constant of the state once its first command was applied; its level
@@ -191,6 +193,7 @@ static void commit(struct fsm *fsm, uint64_t index, const struct fsm_callbacks *
 
 void fsm_apply(struct fsm *fsm, uint64_t first, const struct core_entry *entries, size_t n,
                const struct fsm_callbacks *callbacks) {
+    uint64_t began_us = metric_clock_us();
     size_t bytes = 0;
 
     CHECK(first == fsm->applied + 1);
@@ -205,4 +208,5 @@ void fsm_apply(struct fsm *fsm, uint64_t first, const struct core_entry *entries
             bytes = 0;
         }
     }
+    metric_observe_us(METRIC_FSM_APPLY_SECONDS, metric_clock_us() - began_us);
 }

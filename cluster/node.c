@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/wipe.h"
 #include "cluster/bootstrap.h"
 #include "cluster/core_message.h"
@@ -46,9 +47,22 @@ static void on_dirty(void *arg, const char *region) {
     }
 }
 
+/* With a pre-vote there is a candidate before there is a new term. */
+static void count_role(struct node *node, const struct core_effect *effect) {
+    if (effect->term != node->seen_term && effect->role != CORE_FOLLOWER) {
+        metric_add(METRIC_RAFT_ELECTIONS, 1);
+    }
+    if (effect->leader_id != 0 && effect->leader_id != node->seen_leader) {
+        metric_add(METRIC_RAFT_LEADER_CHANGES, 1);
+        node->seen_leader = effect->leader_id;
+    }
+    node->seen_term = effect->term;
+}
+
 static void effect_role(struct node *node, const struct core_effect *effect) {
     bool was_leader = node->role == CORE_LEADER;
 
+    count_role(node, effect);
     node->role = effect->role;
     atomic_store(&node->leader, effect->role == CORE_LEADER);
     if (was_leader && effect->role != CORE_LEADER) {

@@ -113,6 +113,7 @@ struct node {
     uint64_t
         members_digest; /* of the member list that the streams and the peer client were given */
     enum core_role role;
+    uint64_t seen_term, seen_leader; /* for the counters */
     uint64_t snapshot_index;
     bool snapshot_runs;
     bool region_proposed;

@@ -2,7 +2,7 @@
  */
 #include "cluster/node_internal.h"
 
-#include "base/log.h"
+#include "base/metrics.h"
 #include "cluster/envelope.h"
 
 #include <stdlib.h>
@@ -38,10 +38,14 @@ enum errc node_propose(struct node *node, struct proposal *proposal) {
 
     if (atomic_fetch_add(&node->queued_bytes, len) + len > LIMIT_PROPOSAL_BYTES) {
         atomic_fetch_sub(&node->queued_bytes, len);
+        metric_add(METRIC_PROPOSALS_REFUSED, 1);
         return ERR_BUSY;
     }
+    metric_add(METRIC_PROPOSALS, 1);
     code = mailbox_push(node->proposals, &proposal->letter);
     if (code != OK) {
+        metric_add(METRIC_PROPOSALS, -1);
+        metric_add(METRIC_PROPOSALS_REFUSED, code == ERR_BUSY ? 1 : 0);
         atomic_fetch_sub(&node->queued_bytes, len);
     }
     return code;
@@ -49,6 +53,7 @@ enum errc node_propose(struct node *node, struct proposal *proposal) {
 
 static void finish(struct node *node, struct proposal *proposal, enum errc code) {
     atomic_fetch_sub(&node->queued_bytes, proposal->command.len);
+    metric_add(METRIC_PROPOSALS, -1);
     proposal->code = code;
     proposal->done_cb(proposal);
 }

@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/wipe.h"
 #include "base/world.h"
 
@@ -279,6 +280,9 @@ static void call_complete(struct peer_client *client, struct peer_call *call, en
     call->status = status;
     (void)snprintf(call->error, sizeof(call->error), "%s", error);
     (void)atomic_fetch_sub(&client->n_calls, 1);
+    metric_add(METRIC_PEER_CALLS, -1);
+    metric_add_at(METRIC_PEER_CALLS_DONE, code == OK ? METRIC_OUTCOME_OK : METRIC_OUTCOME_FAILED,
+                  1);
     call->done_cb(call);
 }
 
@@ -623,8 +627,10 @@ enum errc peer_client_call(struct peer_client *client, struct peer_call *call) {
         (void)atomic_fetch_sub(&client->n_calls, 1);
         return ERR_BUSY;
     }
+    metric_add(METRIC_PEER_CALLS, 1); /* the call may be over before the push returns */
     code = mailbox_push(client->box, &call->letter);
     if (code != OK) {
+        metric_add(METRIC_PEER_CALLS, -1);
         (void)atomic_fetch_sub(&client->n_calls, 1);
     }
     return code;

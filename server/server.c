@@ -2,6 +2,7 @@
 
 #include "api/http_server.h"
 #include "api/request.h"
+#include "api/telemetry.h"
 #include "base/world.h"
 #include "cluster/installer.h"
 #include "cluster/member.h"
@@ -35,6 +36,7 @@ enum {
     SERVER_FILES = 768,
     SERVER_FILES_MAX = 1024 * 1024,
     SERVER_CONNECTIONS_MIN = 16, /* a worker with fewer is of no use */
+    SERVER_SCRAPERS = 16,        /* connections to the metrics, a worker */
 };
 
 /* Everything that lives as long as the process, in the order in which it is made. */
@@ -52,6 +54,7 @@ struct parts {
     struct http_server *http;
     struct throttle *throttle; /* NULL: off */
     struct service service;
+    struct telemetry telemetry;
 };
 
 /* What is in the folder is ours alone, but who may write to the folder can put other things in its
@@ -208,7 +211,8 @@ static enum errc make_jobs(struct parts *parts, const struct config *config, str
 static enum errc share_files(const struct config *config, size_t workers, unsigned *ret,
                              struct err *err) {
     const rlim_t doors = (rlim_t)workers * SERVER_LISTENERS;
-    const rlim_t own = SERVER_FILES + (rlim_t)config->n_peers * LIMIT_PEER_CONNECTIONS;
+    const rlim_t own = SERVER_FILES + (rlim_t)config->n_peers * LIMIT_PEER_CONNECTIONS +
+                       (rlim_t)workers * SERVER_SCRAPERS;
     const rlim_t needed = own + doors * SERVER_CONNECTIONS_MIN;
     struct rlimit files;
 
@@ -239,7 +243,14 @@ static enum errc open_doors(struct parts *parts, const struct config *config, st
                                    .body_max = LIMIT_HTTP_BODY,
                                    .handler = api_handle,
                                    .arg = &parts->service};
+    const struct listener_options metrics = {.address = config->metrics_listen,
+                                             .body_max = 0,
+                                             .handler = telemetry_handle,
+                                             .arg = &parts->telemetry,
+                                             .door = METRIC_DOOR_METRICS,
+                                             .connections_max = SERVER_SCRAPERS};
     struct listener_options peer = {.address = config->peer_listen,
+                                    .door = METRIC_DOOR_PEER,
                                     .body_max = LIMIT_PEER_BODY,
                                     .need_peer_region = true,
                                     .handler = peer_handle,
@@ -265,7 +276,22 @@ static enum errc open_doors(struct parts *parts, const struct config *config, st
     if (code == OK) {
         code = http_server_listen(parts->http, &peer, err);
     }
+    if (code == OK && config->metrics_listen[0] != '\0') {
+        code = http_server_listen(parts->http, &metrics, err);
+    }
     return code;
+}
+
+static enum errc open_telemetry(struct parts *parts, const struct config *config, struct err *err) {
+    parts->telemetry = (struct telemetry){
+        .service = &parts->service,
+        .data = config->data,
+        .certificates = {[METRIC_CERTIFICATE_API] =
+                             config->api_cert[0] != '\0' ? config->api_cert : NULL,
+                         [METRIC_CERTIFICATE_PEER] = config->peer_cert,
+                         [METRIC_CERTIFICATE_AUTHORITY] = config->peer_ca},
+    };
+    return telemetry_open(&parts->telemetry, err);
 }
 
 static enum errc fill_service(struct parts *parts, const struct config *config, struct err *err) {
@@ -323,6 +349,9 @@ static enum errc start(struct parts *parts, const struct config *config, struct 
         code = fill_service(parts, config, err);
     }
     if (code == OK) {
+        code = open_telemetry(parts, config, err);
+    }
+    if (code == OK) {
         code = peer_client_start(parts->peers, err);
     }
     if (code == OK) {
@@ -341,6 +370,7 @@ static void stop(struct parts *parts) {
     if (parts->http != NULL) {
         http_server_drain(parts->http, SERVER_GRACE_MS);
     }
+    telemetry_close(&parts->telemetry);
     node_stop(parts->node);
     installer_free(parts->installer);
     peer_client_stop(parts->peers);
