@@ -132,29 +132,23 @@ static void do_fault(struct dev *dev, struct question *question, const struct fa
     struct dev_node *first = NULL;
     const char *reason = NULL;
     size_t n = find_target(dev, question, &first), done = 0;
-    char names[FAULT_LINE] = "";
 
-    if (n == 0) {
-        return;
-    }
     for (size_t i = 0; i < n; i++) {
         const char *why = fault->act(&first[i]);
-        size_t len = strlen(names);
         if (why != NULL) {
             reason = why;
             continue;
         }
+        say(question, "%s %s", done == 0 ? "ok" : ",", first[i].name);
+        (void)printf("%s %s on request\n", first[i].name, fault->done);
         done++;
-        (void)snprintf(names + len, sizeof(names) - len, "%s%s", len > 0 ? ", " : "",
-                       first[i].name);
     }
-    if (done == 0) {
+    if (done > 0) {
+        say(question, " %s\n", fault->done);
+    } else if (n > 0) {
         say(question, "no %s%s %s\n", n > 1 ? "each node of " : "",
             n > 1 ? question->target : first->name, reason);
-        return;
     }
-    say(question, "ok %s %s\n", names, fault->done);
-    (void)printf("%s %s on request\n", names, fault->done);
 }
 
 static void list_nodes(const struct dev *dev, struct question *question) {
