@@ -197,6 +197,12 @@ enum {
     /* Logging. */
     LIMIT_LOG_LINE = 2048,
     LIMIT_LOG_FIELD = 256,
+
+    /* Metrics. A label is a name of an operation, a command, a region or a node. The text of all
+     * series there can be is some 300 KiB. */
+    LIMIT_METRIC_LABEL = LIMIT_REGION_NAME,
+    LIMIT_METRICS_TEXT = 1024 * 1024,
+    LIMIT_METRIC_COLLECTORS = 16,
 };
 
 #endif
