@@ -1,5 +1,6 @@
 #include "api/http_internal.h"
 
+#include "base/local_socket.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/wipe.h"
@@ -146,6 +147,10 @@ static void acceptor_take(const struct acceptor *acceptor, int fd,
     worker_post(worker, &arrival->task);
 }
 
+static bool acceptor_is_local(const struct acceptor *acceptor) {
+    return acceptor->worker->server->listeners[acceptor->listener_index]->local != NULL;
+}
+
 static void acceptor_on_ready(evutil_socket_t fd, short what, void *arg) {
     struct acceptor *acceptor = arg;
 
@@ -157,6 +162,11 @@ static void acceptor_on_ready(evutil_socket_t fd, short what, void *arg) {
         if (accepted < 0) {
             acceptor_failed(acceptor, errno);
             return;
+        }
+        if (acceptor_is_local(acceptor) && !local_socket_is_trusted(accepted)) {
+            LOG_WARN("http.local_user_refused");
+            (void)close(accepted);
+            continue;
         }
         acceptor_take(acceptor, accepted, &remote);
     }

@@ -83,8 +83,11 @@ enum {
     /* Extensions and trailers of one chunked body, together: no client of ours sends any. */
     LIMIT_HTTP_CHUNK_EXTRA = 4096,
     LIMIT_HTTP_CONNECTIONS = 4096, /* per worker and listener: clients cannot shut the peers out */
-    LIMIT_QUERY_PARAMS = 256,      /* of a signed request: sorting them stays cheap */
-    LIMIT_FORM_PARAMS = 1024,      /* of query and form body; 200 tags of two parameters fit */
+    /* Of these, per worker, of clients without a certificate at the peers' listener: nodes that
+       want to join are few, and the others shall find room. */
+    LIMIT_HTTP_ANONYMOUS = 32,
+    LIMIT_QUERY_PARAMS = 256, /* of a signed request: sorting them stays cheap */
+    LIMIT_FORM_PARAMS = 1024, /* of query and form body; 200 tags of two parameters fit */
     LIMIT_HTTP_HEAD_MS = 10 * 1000,
     LIMIT_HTTP_BODY_MS = 30 * 1000,
     LIMIT_HTTP_IDLE_MS = 120 * 1000,

@@ -159,8 +159,11 @@ static void fill_member(struct node *node, const struct transport_peer *streams,
     }
     ret->is_live = ret->heard_ago_ms < node->election_ms;
     for (size_t i = 0; i < n_streams; i++) {
-        ret->is_connected =
-            ret->is_connected || (streams[i].node == member.id && streams[i].is_connected);
+        if (streams[i].node == member.id) {
+            ret->is_connected = streams[i].is_connected;
+            ret->queued_bytes = streams[i].queued_bytes;
+            ret->dropped = streams[i].dropped;
+        }
     }
 }
 
