@@ -58,8 +58,12 @@ static bool is_untimely(struct core *core, const struct raft_message *raft) {
     case RAFT_APPEND_ENTRIES:
     case RAFT_APPEND_ENTRIES_RESULT:
     case RAFT_REQUEST_VOTE:
-    case RAFT_REQUEST_VOTE_RESULT:
         break;
+    case RAFT_REQUEST_VOTE_RESULT:
+        /* For a candidate's ears. libraft would look whether it asked for a pre-vote in memory that
+         * means something else by now, and by what lies there could take a late pre-vote's term for
+         * the sender's own. */
+        return raft_state(&core->raft) != RAFT_CANDIDATE;
     }
     return false;
 }
