@@ -160,13 +160,21 @@ static enum errc take_entries(struct core_bytes *entries, unsigned n, struct raf
 }
 
 /* Entries below our log are in our snapshot: committed, and the same here. A message that comes so
- * late that it begins below would be appended by libraft at the end of the log. */
-static void skip_snapshotted(const struct core *core, struct raft_append_entries *append,
+ * late that it begins below would be appended by libraft at the end of the log; and one that begins
+ * just before it, or that is only a heartbeat from below, be refused, because the term there is not
+ * known any more. The leader would then take back what it knows that we have. */
+static void skip_snapshotted(struct core *core, struct raft_append_entries *append,
                              struct core_bytes *entries) {
-    while (append->n_entries > 0 && append->prev_log_index + 1 < core->log.first) {
-        append->prev_log_term = core_message_next_entry(entries).term;
-        append->prev_log_index++;
-        append->n_entries--;
+    while (append->prev_log_index < core->snapshot.index &&
+           core_term_at(core, append->prev_log_index) == 0) {
+        if (append->n_entries > 0) {
+            append->prev_log_term = core_message_next_entry(entries).term;
+            append->prev_log_index++;
+            append->n_entries--;
+        } else {
+            append->prev_log_index = core->snapshot.index;
+            append->prev_log_term = core->snapshot.term;
+        }
     }
 }
 
