@@ -185,7 +185,10 @@ enum {
        that lost the checkpoint is not asked for it without end. */
     LIMIT_SNAPSHOT_RETRY_MS_MIN = 50,
     LIMIT_SNAPSHOT_RETRY_MS_MAX = 2000,
-    LIMIT_SNAPSHOT_HOLD_MS = 60 * 1000, /* a checkpoint stays so long after it was last read */
+    LIMIT_SNAPSHOT_CALL_MS = 10 * 1000,  /* one piece: 1 MiB at 1 Mbit/s */
+    LIMIT_SNAPSHOT_STALL_MS = 30 * 1000, /* without a byte: the node that holds it is gone */
+    LIMIT_SNAPSHOT_DAMAGED = 4,          /* files of a wrong digest: the source is damaged */
+    LIMIT_SNAPSHOT_HOLD_MS = 60 * 1000,  /* a checkpoint stays so long after it was last read */
 
     /* The leader's jobs. Commands that are under way together; and of one core they take a tenth:
        after a look that took long they rest nine times as long, up to this. A clock that runs ahead

@@ -286,7 +286,7 @@ enum errc checkpoint_remove(const char *data, const char *id, const char *except
 
 static atomic_uint_fast64_t last_read_ms;
 
-uint64_t checkpoint_last_read_ms(void) {
+uint64_t checkpoint_read_ms(void) {
     return atomic_load(&last_read_ms);
 }
 

@@ -75,7 +75,7 @@ MUSTCHECK enum errc checkpoint_read(const char *data, const char *id, const char
                                     uint64_t offset, size_t len, struct buf *out, struct err *err);
 /* When a file of a checkpoint was last read in this process, monotonic (world_system), 0: never.
  * A checkpoint stays for LIMIT_SNAPSHOT_HOLD_MS after that. Any thread. */
-uint64_t checkpoint_last_read_ms(void);
+uint64_t checkpoint_read_ms(void);
 
 /* What a node asks for: the body of POST /v1/snapshot. Answered with the bytes. */
 struct checkpoint_request {
