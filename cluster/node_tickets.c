@@ -17,7 +17,7 @@ void node_tickets_take(struct node *node) {
     bool has_reads = false;
     uint64_t read_id = 0;
 
-    for (const struct letter *at = chain; at != NULL; at = at->next) {
+    for (struct letter *at = chain; at != NULL; at = at->next) {
         has_reads = has_reads || CONTAINER_OF(at, struct ticket, letter)->kind == TICKET_READ;
     }
     if (has_reads) {

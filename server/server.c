@@ -147,15 +147,18 @@ static const char *or_else(const char *given, const char *usual) {
 static enum errc own_address(const struct config *config, char ret[LIMIT_ADDRESS + 1],
                              struct err *err) {
     struct member_address address = {.is_learner = false};
+    const char *raft, *peer;
 
     ret[0] = '\0';
     if (config->raft_listen[0] == '\0') {
         return OK;
     }
-    (void)snprintf(address.raft, sizeof(address.raft), "%s",
-                   or_else(config->raft_address, config->raft_listen));
-    (void)snprintf(address.peer, sizeof(address.peer), "%s",
-                   or_else(config->peer_address, config->peer_listen));
+    raft = or_else(config->raft_address, config->raft_listen);
+    peer = or_else(config->peer_address, config->peer_listen);
+    if (strlen(raft) < sizeof(address.raft) && strlen(peer) < sizeof(address.peer)) {
+        memcpy(address.raft, raft, strlen(raft) + 1);
+        memcpy(address.peer, peer, strlen(peer) + 1);
+    }
     if (member_address_format(&address, ret) != OK) {
         return err_set(err, ERR_INVALID_PARAMETER,
                        "the addresses of [raft] and [peer] are too long, or none that other nodes "
