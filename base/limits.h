@@ -159,8 +159,9 @@ enum {
     LIMIT_TICKETS = 16384, /* reads and writes that wait for the Raft thread's word */
     LIMIT_APPEND_BYTES = 4 * 1024 * 1024, /* soft: entries in one message to a follower; one entry
                                              may be larger */
-    LIMIT_MANIFEST = 1024 * 1024,         /* names, sizes and digests of a checkpoint's files */
-    LIMIT_ADDRESS = 256,                  /* of a node, both doors: see cluster/member.h */
+    LIMIT_APPEND_PROBE = 64 * 1024, /* soft: the same, while it is not known what fits there */
+    LIMIT_MANIFEST = 1024 * 1024,   /* names, sizes and digests of a checkpoint's files */
+    LIMIT_ADDRESS = 256,            /* of a node, both doors: see cluster/member.h */
     /* Between nodes. A queue holds what fits, and at least one message. */
     LIMIT_TRANSPORT_QUEUE =
         32 * 1024 * 1024, /* bytes that wait for one peer; further ones are dropped */

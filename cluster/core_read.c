@@ -14,6 +14,16 @@
 
 #include <string.h>
 
+/* The ids of two lives of a node must not meet: the answer to an ask of the former would be taken
+ * for one of this. A life has so many. */
+enum { ID_BITS = 29 };
+
+void core_reads_init(struct core *core, uint32_t seed) {
+    core->reads.last_id = (uint64_t)seed << ID_BITS;
+    core->reads.covered = core->reads.last_id;
+    core->reads.answered = core->reads.last_id;
+}
+
 static bool is_waiting(const struct core_reads *reads) {
     return reads->last_id > reads->covered && reads->n_ready < CORE_READY_MAX;
 }

@@ -174,6 +174,9 @@ static enum errc receive_append(struct core *core, const struct core_message *me
         skip_snapshotted(core, append, &entries);
     }
     unsigned left = append->n_entries;
+    if (core_is_installing(core)) {
+        left = 0; /* libraft would not answer, and its leader take us for dead */
+    }
     do {
         unsigned n = count_step(entries, left);
         struct raft_entry *step = NULL;
