@@ -188,8 +188,7 @@ void core_reads_init(struct core *core, uint32_t seed);
 MUSTCHECK enum errc core_reads_advance(struct core *core);
 /* When it wants to be called at the latest; UINT64_MAX: never. */
 uint64_t core_reads_due_ms(const struct core *core);
-bool core_read_is_plausible(const struct core *core, uint64_t peer,
-                            const struct core_read_message *message);
+bool core_read_is_plausible(const struct core *core, const struct core_read_message *message);
 MUSTCHECK enum errc core_read_receive(struct core *core, uint64_t peer,
                                       const struct core_read_message *message);
 

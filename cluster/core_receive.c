@@ -233,7 +233,7 @@ enum errc core_receive(struct core *core, uint64_t now_ms, uint64_t peer,
     if (rc != OK) {
         return rc;
     }
-    bool is_sound = decoded.is_read ? core_read_is_plausible(core, peer, &decoded.read)
+    bool is_sound = decoded.is_read ? core_read_is_plausible(core, &decoded.read)
                                     : is_plausible(core, &decoded);
     if (!is_sound) {
         return ERR_MALFORMED;
