@@ -159,14 +159,15 @@ enum {
     LIMIT_LOG_STRETCH = 4,
     LIMIT_UNCOMMITTED = 32 * 1024 * 1024, /* soft: entries of a leader that no majority has yet */
     LIMIT_ELECTION_WAIT_MS = 5000,        /* a request waits so long for a leader */
-    LIMIT_ENTRIES_AHEAD = 4,              /* entries of a leader's clients that are on their way together:
-                                             what comes meanwhile shares the next one */
-    LIMIT_CHANGES = 16,                   /* changes of the membership that wait for their turn */
-    LIMIT_CHANGE_MS = 60 * 1000,          /* and how long one may take */
-    LIMIT_TICKETS = 16384, /* reads and writes that wait for the Raft thread's word */
+    LIMIT_ENTRIES_AHEAD = 4,     /* entries of a leader's clients that are on their way together:
+                                    what comes meanwhile shares the next one */
+    LIMIT_CHANGES = 16,          /* changes of the membership that wait for their turn */
+    LIMIT_CHANGE_MS = 60 * 1000, /* and how long one may take */
+    LIMIT_TICKETS = 16384,       /* reads and writes that wait for the Raft thread's word */
     LIMIT_APPEND_BYTES = 4 * 1024 * 1024, /* soft: entries in one message to a follower; one entry
                                              may be larger */
-    LIMIT_MANIFEST = 1024 * 1024,         /* names, sizes and digests of a checkpoint's files */
+    LIMIT_APPEND_PROBE = 64 * 1024, /* soft: the same, while it is not known what fits there */
+    LIMIT_MANIFEST = 1024 * 1024,   /* names, sizes and digests of a checkpoint's files */
     /* Permissions to join that have not expired: a region has few nodes. And how long one holds:
        what lies around longer will be found by somebody else. */
     LIMIT_JOIN_TOKENS = 64,

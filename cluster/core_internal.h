@@ -102,10 +102,11 @@ struct core {
     struct core_writes writes;
     struct effects effects;
 
-    uint64_t commit;    /* the highest that libraft ever told */
-    uint64_t persisted; /* everything up to here is on disk, with the entries of our cache */
-    uint64_t applied;   /* handed out to be applied */
-    uint64_t fed;       /* configurations up to here were fed back to libraft as committed */
+    uint64_t commit;      /* the highest that libraft ever told */
+    uint64_t persisted;   /* everything up to here is on disk, with the entries of our cache */
+    uint64_t applied;     /* handed out to be applied */
+    uint64_t fed;         /* configurations up to here were fed back to libraft as committed */
+    uint64_t uncommitted; /* bytes of the log's entries behind `commit` */
     struct core_members members; /* as of `applied` */
 
     /* Snapshots own their configuration and manifest. */
@@ -113,6 +114,7 @@ struct core {
     struct core_snapshot installing; /* index 0: none */
     struct core_snapshot prepared;   /* index 0: none */
     unsigned prepared_trailing;
+    bool snapshot_is_wanted; /* as told by CORE_EFFECT_SNAPSHOT */
 
     struct core_peer peers[LIMIT_PEERS];
     struct core_reads reads;
@@ -156,6 +158,13 @@ MUSTCHECK enum errc core_members_set(struct core_members *members, uint64_t inde
 bool core_is_installing(const struct core *core);
 MUSTCHECK enum errc core_snapshot_copy(const struct core_snapshot *from, struct core_snapshot *ret);
 void core_snapshot_clear(struct core_snapshot *snapshot);
+/* libraft wants to send the newest snapshot to `id`. *ret_is_held_back: it has no manifest, so
+ * there is nothing to send; one was asked for. */
+MUSTCHECK enum errc core_snapshot_send(struct core *core, uint64_t id, bool *ret_is_held_back);
+/* The leadership or the term changed: who was sent what is over. */
+void core_snapshot_forget_peers(struct core *core);
+/* After so long, an InstallSnapshot is sent again. */
+unsigned core_install_timeout_ms(const struct core *core);
 /* libraft wants the snapshot that it was sent to be installed. Takes metadata's configuration and
  * the chunk. */
 MUSTCHECK enum errc core_snapshot_install(struct core *core,
@@ -168,15 +177,18 @@ MUSTCHECK enum errc core_promotion_advance(struct core *core);
 bool core_is_changing(const struct core *core);
 /* The slot of a member; NULL when it is none, or this node. */
 struct core_peer *core_peer(struct core *core, uint64_t id);
+/* Likewise, and NULL too when nothing is remembered of it. */
+const struct core_peer *core_peer_find(const struct core *core, uint64_t id);
 /* This node, or a member that was heard of within an election timeout. */
-bool core_is_live(struct core *core, uint64_t id);
+bool core_is_live(const struct core *core, uint64_t id);
 
-/* core_read.c. Begins, repeats and ends what reads wait for; after every step. */
+/* core_read.c */
+void core_reads_init(struct core *core, uint32_t seed);
+/* Begins, repeats and ends what reads wait for; after every step. */
 MUSTCHECK enum errc core_reads_advance(struct core *core);
 /* When it wants to be called at the latest; UINT64_MAX: never. */
 uint64_t core_reads_due_ms(const struct core *core);
-bool core_read_is_plausible(const struct core *core, uint64_t peer,
-                            const struct core_read_message *message);
+bool core_read_is_plausible(const struct core *core, const struct core_read_message *message);
 MUSTCHECK enum errc core_read_receive(struct core *core, uint64_t peer,
                                       const struct core_read_message *message);
 

@@ -225,7 +225,9 @@ static enum errc decode_read(struct core_bytes bytes, uint64_t term, struct core
     if (read.type == CORE_READ_INDEX) {
         read.index = get_le64(bytes.data + HEADER + READ);
     }
-    if (read.number == 0 || read.number >= number_max || read.index >= number_max) {
+    bool has_index = read.type == CORE_READ_INDEX;
+    if (has_index != (read.index != 0) || read.number == 0 || read.number >= number_max ||
+        read.index >= number_max) {
         return ERR_MALFORMED;
     }
     *ret = (struct core_message){.is_read = true, .read = read};
@@ -304,13 +306,14 @@ static void encode_vote_result(struct buf *out, const struct raft_request_vote_r
  * the rest refuses what comes behind it, and is sent it again. */
 static unsigned count_fitting(const struct raft_append_entries *append,
                               const struct core_message_source *source, size_t *ret_bytes) {
+    size_t limit = source->append_bytes > 0 ? source->append_bytes : (size_t)LIMIT_APPEND_BYTES;
     size_t bytes = 0;
     unsigned n = 0;
     for (; n < append->n_entries; n++) {
         uint64_t index = append->prev_log_index + 1 + n;
         const struct core_entry *entry = core_log_get(source->log, index);
         CHECK(entry != NULL);
-        if ((n > 0 && bytes + ENTRY + entry->len > LIMIT_APPEND_BYTES) ||
+        if ((n > 0 && bytes + ENTRY + entry->len > limit) ||
             (entry->type == CORE_CHANGE && index > source->persisted)) {
             break;
         }

@@ -61,7 +61,9 @@ struct core_message {
 /* What an outgoing message takes from the sender besides libraft's own fields. */
 struct core_message_source {
     uint64_t current_term;
-    uint64_t persisted; /* index up to which our log is on our disk */
+    uint64_t persisted;  /* index up to which our log is on our disk */
+    size_t append_bytes; /* of entries in one message; one entry may be larger. 0: as many as may be
+                          */
     const struct core_log *log;
     const struct core_snapshot *snapshot;
 };

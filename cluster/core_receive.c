@@ -186,6 +186,9 @@ static enum errc receive_append(struct core *core, const struct core_message *me
         skip_snapshotted(core, append, &entries);
     }
     unsigned left = append->n_entries;
+    if (core_is_installing(core)) {
+        left = 0; /* libraft would not answer, and its leader take us for dead */
+    }
     do {
         unsigned n = count_step(entries, left);
         struct raft_entry *step = NULL;
@@ -242,7 +245,7 @@ enum errc core_receive(struct core *core, uint64_t now_ms, uint64_t peer,
     if (rc != OK) {
         return rc;
     }
-    bool is_sound = decoded.is_read ? core_read_is_plausible(core, peer, &decoded.read)
+    bool is_sound = decoded.is_read ? core_read_is_plausible(core, &decoded.read)
                                     : is_plausible(core, &decoded);
     if (!is_sound) {
         return ERR_MALFORMED;

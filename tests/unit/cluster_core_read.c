@@ -279,8 +279,8 @@ static void test_follower_asks_again(void **state) {
     say(&rig, 2, CORE_READ_INDEX, 2, 1);
     assert_int_equal(say_in(&rig, 3, CORE_READ_INDEX, 2, 2, 1), OK);
     say(&rig, 3, CORE_READ_INDEX, 1, 1); /* what nobody asked for in this term */
+    say(&rig, 3, CORE_READ_INDEX, 3, 1); /* nor in this life */
     assert_int_equal(rig.answered, 0);
-    assert_int_equal(say_in(&rig, 3, CORE_READ_INDEX, 3, 3, 1), ERR_MALFORMED); /* nor ever */
     say(&rig, 3, CORE_READ_INDEX, 2, 1);
     assert_int_equal(rig.answered, 2);
     finish(&rig);

@@ -127,7 +127,7 @@ static inline enum errc try_start(struct rig *rig) {
                                                 .election_timeout_ms = ELECTION_MS,
                                                 .heartbeat_ms = HEARTBEAT_MS,
                                                 .max_inflight_entries = INFLIGHT,
-                                                .seed = 5});
+                                                .seed = 0});
     assert_non_null(rig->core);
     return core_start(rig->core, rig->now_ms,
                       &(struct core_persisted){.term = rig->term,
@@ -187,7 +187,8 @@ static inline uint64_t submit(struct rig *rig, const char *text) {
 /* A message of `peer`, with the entries of `log` where it has some. */
 static inline enum errc receive(struct rig *rig, uint64_t peer, const struct raft_message *message,
                                 const struct core_log *log, const struct core_snapshot *snapshot) {
-    const struct core_message_source source = {0, UINT64_MAX, log, snapshot};
+    const struct core_message_source source = {
+        .persisted = UINT64_MAX, .log = log, .snapshot = snapshot};
     uint8_t *bytes = NULL;
     size_t len = 0;
     assert_int_equal(core_message_encode(message, &source, &bytes, &len), OK);
