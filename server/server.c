@@ -306,6 +306,7 @@ static enum errc fill_service(struct parts *parts, const struct config *config, 
     }
     parts->service = (struct service){
         .region = config->region,
+        .data = config->data,
         .world = world_system(),
         .engine = parts->engine,
         .node = parts->node,

@@ -1,4 +1,4 @@
-/* Making and serving. A checkpoint begins as a copy by hard links of all that the engine holds;
+/* Making. A checkpoint begins as a copy by hard links of all that the engine holds;
  * then it is opened apart, once, and loses what is the maker's alone and may be large: its
  * write-ahead log (into tables) and the entries of its Raft log. Nothing of the live store changes
  * by that: tables are never written to, only unlinked, and what RocksDB does write to (manifest,
@@ -10,13 +10,10 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/bytes.h"
 #include "storage/checkpoint_folder.h"
@@ -280,64 +277,4 @@ enum errc checkpoint_remove(const char *data, const char *id, const char *except
     }
     code = folder_path(path, data, FOLDER_CHECKPOINTS, id, err);
     return code == OK ? folder_remove(path, err) : code;
-}
-
-/* ---- Serving ---- */
-
-static atomic_uint_fast64_t last_read_ms;
-
-uint64_t checkpoint_read_ms(void) {
-    return atomic_load(&last_read_ms);
-}
-
-static enum errc read_piece(int fd, uint64_t offset, size_t len, struct buf *out, struct err *err) {
-    uint8_t *to = buf_reserve(out, len);
-    size_t done = 0;
-
-    if (to == NULL) {
-        return err_default(err, ERR_NO_MEMORY);
-    }
-    while (done < len) {
-        ssize_t got = pread(fd, to + done, len - done, (off_t)(offset + done));
-        if (got == 0) {
-            break;
-        }
-        if (got < 0 && errno != EINTR) {
-            return err_set(err, ERR_IO, "cannot read a checkpoint: %s", strerror(errno));
-        }
-        done += got > 0 ? (size_t)got : 0;
-    }
-    out->len += done;
-    return OK;
-}
-
-enum errc checkpoint_read(const char *data, const char *id, const char *file, uint64_t offset,
-                          size_t len, struct buf *out, struct err *err) {
-    char folder[PATH_MAX];
-    char path[PATH_MAX];
-    enum errc code;
-    int fd;
-
-    if (!checkpoint_id_is_valid(id) ||
-        !checkpoint_file_is_valid(file, strnlen(file, CHECKPOINT_FILE)) ||
-        offset > INT64_MAX - LIMIT_SNAPSHOT_CHUNK || len > LIMIT_SNAPSHOT_CHUNK) {
-        return err_set(err, ERR_INVALID_PARAMETER, "this is no piece of a checkpoint");
-    }
-    code = folder_path(folder, data, FOLDER_CHECKPOINTS, id, err);
-    if (code == OK) {
-        code = folder_path(path, folder, file, NULL, err);
-    }
-    if (code != OK) {
-        return code;
-    }
-    fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) {
-        return errno == ENOENT || errno == ENOTDIR
-                   ? err_set(err, ERR_RESOURCE_NOT_FOUND, "no such checkpoint or file")
-                   : err_set(err, ERR_IO, "cannot open a checkpoint's file: %s", strerror(errno));
-    }
-    atomic_store(&last_read_ms, world_mono_ms(world_system()));
-    code = read_piece(fd, offset, len, out, err);
-    (void)close(fd);
-    return code;
 }
