@@ -150,6 +150,11 @@ static void print_throttle(FILE *out, unsigned percent) {
     (void)fprintf(out, "\n");
 }
 
+/* Metrics stay on this machine, whatever the rest is bound to. */
+static const char *metrics_host(const struct dev *dev) {
+    return place_is_loopback(dev->options->bind) ? dev->options->bind : "127.0.0.1";
+}
+
 /* Paths are relative to the file, so that the data folder can be moved. */
 static void print_config(FILE *out, const struct dev *dev, const struct dev_region *region) {
     (void)fprintf(out,
@@ -163,6 +168,8 @@ static void print_config(FILE *out, const struct dev *dev, const struct dev_regi
     (void)fprintf(out,
                   "[peer]\nlisten = %s:%u\nca = ../ca.crt\ncert = node.crt\nkey = node.key\n\n",
                   dev->options->bind, region->port + DEV_PEER_OFFSET);
+    (void)fprintf(out, "[metrics]\nlisten = %s:%u\n\n", metrics_host(dev),
+                  region->port + DEV_METRICS_OFFSET);
     if (dev->options->lambda_endpoint != NULL) {
         (void)fprintf(out, "[rotation]\nlambda_endpoint = %s\n\n", dev->options->lambda_endpoint);
     }
@@ -488,6 +495,9 @@ static unsigned find_taken_port(const struct dev *dev) {
         }
         if (!probe_port_is_free(dev->options->bind, port + DEV_PEER_OFFSET)) {
             return port + DEV_PEER_OFFSET;
+        }
+        if (!probe_port_is_free(metrics_host(dev), port + DEV_METRICS_OFFSET)) {
+            return port + DEV_METRICS_OFFSET;
         }
     }
     return 0;
