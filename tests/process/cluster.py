@@ -21,20 +21,20 @@ import botocore.config
 BINARY = os.environ.get("REDOUBT_BINARY") or str(pathlib.Path(__file__).resolve().parents[2] / "build" / "redoubt")
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
 ACCOUNT = "123456789012"
-PEER_OFFSET = 1000  # server/dev.h
+PEER_OFFSET, METRICS_OFFSET = 1000, 3000  # server/dev.h
 PORT_STEP = 10
 MAKING_CLIENTS = threading.Lock()
 START_SECONDS = 60  # a sanitizer build on a busy machine
 
 
 def free_base_port(n_regions):
-    """A port P such that P + 10 i and P + 1000 + 10 i are free now. Below the ephemeral range, so that no client socket takes one."""
+    """A port P such that P + 10 i and all doors above it are free now. Below the ephemeral range, so that no client socket takes one."""
     for _ in range(200):
-        base = random.randrange(10000, 31000)
+        base = random.randrange(10000, 29000)
         sockets = []
         try:
             for i in range(n_regions):
-                for offset in (0, PEER_OFFSET):
+                for offset in (0, PEER_OFFSET, METRICS_OFFSET):
                     s = socket.socket()
                     sockets.append(s)
                     s.bind(("127.0.0.1", base + PORT_STEP * i + offset))
@@ -80,6 +80,9 @@ class Cluster:
 
     def endpoint(self, region):
         return f"http://127.0.0.1:{self.port + PORT_STEP * self.regions.index(region)}"
+
+    def metrics_endpoint(self, region):
+        return f"http://127.0.0.1:{self.port + METRICS_OFFSET + PORT_STEP * self.regions.index(region)}"
 
     def log_path(self, region):
         return self.folder / f"{region}.log"
