@@ -159,7 +159,8 @@ enum {
     LIMIT_TICKETS = 16384, /* reads and writes that wait for the Raft thread's word */
     LIMIT_APPEND_BYTES = 4 * 1024 * 1024, /* soft: entries in one message to a follower; one entry
                                              may be larger */
-    LIMIT_MANIFEST = 1024 * 1024,         /* names, sizes and digests of a checkpoint's files */
+    LIMIT_APPEND_PROBE = 64 * 1024, /* soft: the same, while it is not known what fits there */
+    LIMIT_MANIFEST = 1024 * 1024,   /* names, sizes and digests of a checkpoint's files */
     /* Permissions to join that have not expired: a region has few nodes. And how long one holds:
        what lies around longer will be found by somebody else. */
     LIMIT_JOIN_TOKENS = 64,

@@ -186,6 +186,9 @@ static enum errc receive_append(struct core *core, const struct core_message *me
         skip_snapshotted(core, append, &entries);
     }
     unsigned left = append->n_entries;
+    if (core_is_installing(core)) {
+        left = 0; /* libraft would not answer, and its leader take us for dead */
+    }
     do {
         unsigned n = count_step(entries, left);
         struct raft_entry *step = NULL;
@@ -224,6 +227,13 @@ static enum errc receive(struct core *core, struct core_message *message) {
     return receive_plain(core, &message->raft);
 }
 
+static void note_heard(struct core *core, uint64_t id) {
+    struct core_peer *peer = core_peer(core, id);
+    if (peer != NULL) {
+        peer->heard_ms = core->now_ms;
+    }
+}
+
 enum errc core_receive(struct core *core, uint64_t now_ms, uint64_t peer,
                        struct core_bytes message) {
     CHECK(core->is_started);
@@ -235,11 +245,16 @@ enum errc core_receive(struct core *core, uint64_t now_ms, uint64_t peer,
     if (rc != OK) {
         return rc;
     }
-    if (!is_plausible(core, &decoded)) {
+    bool is_sound = decoded.is_read ? core_read_is_plausible(core, &decoded.read)
+                                    : is_plausible(core, &decoded);
+    if (!is_sound) {
         return ERR_MALFORMED;
     }
     core_begin(core, now_ms);
-    if (!is_untimely(core, &decoded.raft)) {
+    note_heard(core, peer);
+    if (decoded.is_read) {
+        rc = core_read_receive(core, peer, &decoded.read);
+    } else if (!is_untimely(core, &decoded.raft)) {
         rc = receive(core, &decoded);
     }
     return rc == OK ? core_end(core) : rc;
