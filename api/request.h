@@ -32,6 +32,8 @@ struct service {
     const struct quotas *quotas; /* NULL: the service's own */
     struct throttle *throttle;   /* NULL: requests come at any rate */
     const char *functions;       /* endpoint of rotation functions; NULL: none */
+    const char *peer_ca;         /* path of the deployment's authority */
+    const char *peer_ca_key;     /* of its key: this node may sign certificates; NULL: it may not */
 };
 
 /* exchange_handler_fn of the API listener; arg is a struct service. Also answers
