@@ -23,15 +23,14 @@ void health_write(struct buf *out, bool is_ready, const char *region, const char
 }
 
 void health_answer(struct exchange *exchange, const struct service *service) {
-    bool is_ready = node_read_barrier(service->node) == OK;
-    struct http_response answer = {.status = is_ready ? 200 : 503,
-                                   .content_type = "application/json"};
-    struct node_status status = {.role = ""};
+    struct http_response answer = {.content_type = "application/json"};
+    struct node_status status;
     struct buf body;
 
     node_status(service->node, &status);
+    answer.status = status.ready ? 200 : 503;
     buf_init(&body, HEALTH_MAX);
-    health_write(&body, is_ready, service->region, status.role);
+    health_write(&body, status.ready, service->region, status.role);
     answer.body = body.data;
     answer.body_len = body.len;
     exchange_reply(exchange, &answer);
