@@ -1,6 +1,7 @@
 #include "server/cli.h"
 
 #include "api/op_document.h"
+#include "base/bytes.h"
 #include "base/wipe.h"
 #include "base/world.h"
 #include "crypto/credentials.h"
@@ -17,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, NODE_DIGITS = 16 };
 
 struct subcommand {
     const char *group; /* e.g. "region"; NULL: a subcommand of one word */
@@ -202,13 +203,24 @@ static int run_region_ca(const struct subcommand *self, int argc, char **argv) {
     return EXIT_SUCCESS;
 }
 
+/* A node's id as <data>/node-id has it; 0 is none. */
+static bool read_node(const char *text, uint64_t *ret) {
+    uint8_t bytes[NODE_DIGITS / 2];
+
+    if (!hex_decode(text, strlen(text), bytes, sizeof(bytes)) || get_be64(bytes) == 0) {
+        return false;
+    }
+    *ret = get_be64(bytes);
+    return true;
+}
+
 static int run_region_cert(const struct subcommand *self, int argc, char **argv) {
     const char *ca_cert = NULL, *ca_key = NULL, *region = NULL, *cert = NULL, *key = NULL;
-    const struct option_slot slots[] = {{"ca-cert", &ca_cert, true},
-                                        {"ca-key", &ca_key, true},
-                                        {"region", &region, true},
-                                        {"cert", &cert, true},
-                                        {"key", &key, true}};
+    const char *node_text = NULL;
+    uint64_t node = 0;
+    const struct option_slot slots[] = {{"ca-cert", &ca_cert, true}, {"ca-key", &ca_key, true},
+                                        {"region", &region, true},   {"node", &node_text, false},
+                                        {"cert", &cert, true},       {"key", &key, true}};
     struct err err;
 
     if (!read_options(argc, argv, slots, ARRAY_LEN(slots))) {
@@ -218,8 +230,13 @@ static int run_region_cert(const struct subcommand *self, int argc, char **argv)
         (void)fprintf(stderr, "redoubt: --region must be a name such as us-east-1\n");
         return EXIT_USAGE;
     }
-    return tls_cert_create(ca_cert, ca_key, region, 0, cert, key, &err) == OK ? EXIT_SUCCESS
-                                                                              : fail(&err);
+    if (node_text != NULL && !read_node(node_text, &node)) {
+        (void)fprintf(stderr, "redoubt: --node must be the %d hexadecimal digits of a node's id\n",
+                      NODE_DIGITS);
+        return EXIT_USAGE;
+    }
+    return tls_cert_create(ca_cert, ca_key, region, node, cert, key, &err) == OK ? EXIT_SUCCESS
+                                                                                 : fail(&err);
 }
 
 static int run_config_example(const struct subcommand *self, int argc, char **argv) {
@@ -262,8 +279,9 @@ static const struct subcommand subcommands[] = {
      "Make a credentials file with one access key", run_user_init},
     {"region", "ca", "--cert FILE --key FILE", "Make the certificate authority of a deployment",
      run_region_ca},
-    {"region", "cert", "--ca-cert FILE --ca-key FILE --region NAME --cert FILE --key FILE",
-     "Make a region's certificate", run_region_cert},
+    {"region", "cert",
+     "--ca-cert FILE --ca-key FILE --region NAME [--node ID] --cert FILE --key FILE",
+     "Make the certificate of a region, or of one of its nodes", run_region_cert},
     {NULL, "operations", "--json | --markdown", "Print the table of API operations",
      run_operations},
     {NULL, "version", "", "Print the version", run_version},
