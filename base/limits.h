@@ -168,8 +168,9 @@ enum {
     /* Between nodes. A queue holds what fits, and at least one message. */
     LIMIT_TRANSPORT_QUEUE =
         32 * 1024 * 1024, /* bytes that wait for one peer; further ones are dropped */
-    LIMIT_TRANSPORT_HANDSHAKE_MS = 5000,
-    LIMIT_TRANSPORT_RETRY_MS_MIN = 50, /* between two attempts to reach a peer, doubled up to */
+    LIMIT_TRANSPORT_HANDSHAKE_MS = 5000,  /* from the first packet to the other side's hello */
+    LIMIT_TRANSPORT_STALL_MS = 10 * 1000, /* without an answer, or progress of a write */
+    LIMIT_TRANSPORT_RETRY_MS_MIN = 50,    /* between two attempts to reach a peer, doubled up to */
     LIMIT_TRANSPORT_RETRY_MS_MAX = 1000,
     LIMIT_TRANSPORT_ACCEPTED = 128, /* streams that others opened, with those in their handshake */
     LIMIT_SNAPSHOT_CHUNK = 1024 * 1024, /* bytes of a snapshot's file in one answer */
