@@ -2,6 +2,7 @@
 
 #include "api/request_state.h"
 #include "api/response.h"
+#include "api/snapshot_door.h"
 #include "base/log.h"
 #include "base/wipe.h"
 #include "replication/inbound.h"
@@ -239,6 +240,7 @@ struct door_row {
 static const struct door_row door_rows[] = {
     {"/v1/forward", REGIONS | NODES, forward_handle},
     {"/v1/replicate", REGIONS, replicate_handle},
+    {"/v1/snapshot", NODES, snapshot_handle},
 };
 
 static const struct door_row *door_find(const struct http_request *request) {

@@ -19,6 +19,7 @@
 /* What all requests of a node share. Borrowed by every request. */
 struct service {
     const char *region;
+    const char *data; /* the data folder; NULL: no checkpoints are served */
     const struct world *world;
     struct engine *engine;
     struct node *node;
@@ -33,10 +34,11 @@ struct service {
     const char *functions;       /* endpoint of rotation functions; NULL: none */
 };
 
-/* exchange_handler_fn of the API listener; arg is a struct service. Also answers GET /health. */
+/* exchange_handler_fn of the API listener; arg is a struct service. Also answers
+ * what api/health.h has, without details. */
 void api_handle(struct exchange *exchange, void *service);
 /* exchange_handler_fn of the peer listener: POST /v1/forward (a whole request as raw HTTP; answered
- * with a whole response), POST /v1/replicate. */
+ * with a whole response), POST /v1/replicate, POST /v1/snapshot. */
 void peer_handle(struct exchange *exchange, void *service);
 
 #endif

@@ -46,8 +46,8 @@ struct request {
     bool is_forwarded;               /* came through the peer door: answered raw, not forwarded */
 
     char id[UUID_TEXT];
-    struct wire wire; /* what was asked for; the name is empty until it is known */
-    uint64_t start_ms;
+    struct wire wire;                /* what was asked for; the name is empty until it is known */
+    uint64_t start_us;               /* by metric_clock_us */
     const struct op *op;             /* NULL until known, and for what is not implemented */
     const struct identity *identity; /* borrowed */
     struct arena arena;

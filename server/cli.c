@@ -45,7 +45,8 @@ static void block_stop_signals(void) {
     sigset_t signals;
 
     CHECK(sigemptyset(&signals) == 0 && sigaddset(&signals, SIGTERM) == 0 &&
-          sigaddset(&signals, SIGINT) == 0);
+          sigaddset(&signals, SIGINT) == 0 && sigaddset(&signals, SIGHUP) == 0 &&
+          sigaddset(&signals, SIGUSR2) == 0);
     CHECK(sigprocmask(SIG_BLOCK, &signals, NULL) == 0);
 }
 
