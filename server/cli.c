@@ -2,6 +2,7 @@
 
 #include "api/op_document.h"
 #include "base/bytes.h"
+#include "base/metrics.h"
 #include "base/wipe.h"
 #include "base/world.h"
 #include "crypto/credentials.h"
@@ -278,6 +279,21 @@ static int run_operations(const struct subcommand *self, int argc, char **argv) 
     return usage(self);
 }
 
+static int run_metrics(const struct subcommand *self, int argc, char **argv) {
+    struct buf page;
+    bool done;
+
+    if (argc != 2 || strcmp(argv[1], "--markdown") != 0) {
+        return usage(self);
+    }
+    buf_init(&page, LIMIT_METRICS_TEXT);
+    metrics_markdown(&page);
+    done =
+        !page.failed && fwrite(page.data, 1, page.len, stdout) == page.len && fflush(stdout) == 0;
+    buf_fini(&page);
+    return done ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 static int run_version(const struct subcommand *self, int argc, char **argv) {
     if (argc != 1) {
         return usage(self);
@@ -314,6 +330,7 @@ static const struct subcommand subcommands[] = {
      "Make the certificate of a region, or of one of its nodes", run_region_cert},
     {NULL, "operations", "--json | --markdown", "Print the table of API operations",
      run_operations},
+    {NULL, "metrics", "--markdown", "Print the table of metrics", run_metrics},
     {NULL, "version", "", "Print the version", run_version},
 };
 

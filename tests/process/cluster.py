@@ -122,6 +122,10 @@ class Cluster:
         region, _, number = name.partition("/")
         return f"http://127.0.0.1:{self.port + PORT_STEP * self.regions.index(region) + int(number or 0)}"
 
+    def metrics_endpoint(self, name):
+        region, _, number = name.partition("/")
+        return f"http://127.0.0.1:{self.port + DOOR_OFFSETS[-1] + PORT_STEP * self.regions.index(region) + int(number or 0)}"
+
     def endpoints(self, region):
         return [self.endpoint(node) for node in self.nodes_of(region)]
 

@@ -221,6 +221,32 @@ static void test_health(void **state) {
     fake.barrier = ERR_UNAVAILABLE;
     handle_text("GET /health?x HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_int_equal(exchange.status, 503);
+    (void)setup(state);
+    handle_text("GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(exchange.status, 200);
+    assert_string_equal(exchange.body, "ok\n");
+    (void)setup(state);
+    fake.barrier = ERR_UNAVAILABLE;
+    handle_text("GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(exchange.status, 503);
+    assert_string_equal(exchange.body, "not ready\n"); /* why is not for everybody */
+    (void)setup(state);
+    fake.barrier = ERR_UNAVAILABLE;
+    handle_text("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(exchange.status, 200);
+}
+
+/* The API's door does not tell about the installation. */
+static void test_no_metrics_here(void **state) {
+    static const char *const paths[] = {"/metrics", "/status"};
+
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        char text[128];
+        (void)setup(state);
+        (void)snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", paths[i]);
+        handle_text(text);
+        assert_int_equal(exchange.status, 400); /* a request like any other, of no protocol */
+    }
 }
 
 static void test_no_authentication(void **state) {
@@ -667,6 +693,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_unknown_operations),
         TEST(test_health),
+        TEST(test_no_metrics_here),
         TEST(test_no_authentication),
         TEST(test_throttling),
         TEST(test_validation_and_accounts),

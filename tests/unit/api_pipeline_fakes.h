@@ -119,7 +119,7 @@ enum errc node_read_barrier(const struct node *node) {
     return fake.barrier;
 }
 void node_status(const struct node *node, struct node_status *ret) {
-    *ret = (struct node_status){.role = "leader"};
+    *ret = (struct node_status){.role = "leader", .ready = fake.barrier == OK};
 }
 struct proposal *proposal_new(enum command_type type, const ProtobufCMessage *command) {
     struct proposal *proposal = calloc(1, sizeof(*proposal));
