@@ -194,21 +194,22 @@ static enum errc claim_folder(const struct dev *dev, struct err *err) {
     return OK;
 }
 
-static bool port_is_taken(const struct dev *dev, unsigned port, unsigned *ret) {
-    *ret = probe_port_is_free(dev->options->bind, port) ? 0 : port;
-    return *ret != 0;
-}
-
 /* 0 where all ports are free. */
 static unsigned find_taken_port(const struct dev *dev) {
-    static const unsigned doors[] = {0, DEV_PEER_OFFSET, DEV_RAFT_OFFSET};
-    unsigned taken = 0;
+    const struct {
+        const char *host;
+        unsigned offset;
+    } doors[] = {{dev->options->bind, 0},
+                 {dev->options->bind, DEV_PEER_OFFSET},
+                 {dev->options->bind, DEV_RAFT_OFFSET},
+                 {dev->host, DEV_METRICS_OFFSET}};
 
     for (size_t i = 0; i < dev->n_regions; i++) {
         for (size_t j = 0; j < dev->n_nodes; j++) {
             for (size_t k = 0; k < ARRAY_LEN(doors); k++) {
-                if (port_is_taken(dev, dev->regions[i].nodes[j].port + doors[k], &taken)) {
-                    return taken;
+                unsigned port = dev->regions[i].nodes[j].port + doors[k].offset;
+                if (!probe_port_is_free(doors[k].host, port)) {
+                    return port;
                 }
             }
         }

@@ -267,6 +267,8 @@ static void print_config(FILE *out, const struct dev *dev, const struct dev_regi
                   up);
     (void)fprintf(out, "[raft]\nlisten = %s:%u\naddress = %s:%u\n\n", bind,
                   node->port + DEV_RAFT_OFFSET, dev->host, node->port + DEV_RAFT_OFFSET);
+    /* Metrics stay on this machine, whatever the rest is bound to. */
+    (void)fprintf(out, "[metrics]\nlisten = %s:%u\n\n", dev->host, node->port + DEV_METRICS_OFFSET);
     if (dev->options->lambda_endpoint != NULL) {
         (void)fprintf(out, "[rotation]\nlambda_endpoint = %s\n\n", dev->options->lambda_endpoint);
     }

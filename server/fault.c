@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -45,11 +46,14 @@ static int socket_in(const char *folder, int (*act)(int, const struct sockaddr *
 
 int fault_listen(const char *folder, struct err *err) {
     char path[4096];
+    mode_t mask;
     int fd;
 
     (void)snprintf(path, sizeof(path), "%s/%s", folder, FAULT_SOCKET);
     (void)unlink(path);
+    mask = umask(0177);
     fd = socket_in(folder, bind);
+    (void)umask(mask);
     if (fd >= 0 && (fcntl(fd, F_SETFL, O_NONBLOCK) != 0 || listen(fd, FAULT_BACKLOG) != 0)) {
         (void)close(fd);
         fd = -1;
