@@ -542,18 +542,3 @@ bool node_is_leader(const struct node *node) {
 void node_reload(struct node *node) {
     atomic_store(&node->reload, true); /* within a tick */
 }
-
-uint64_t node_age_ms(const struct node *node) {
-    return atomic_load(&node->ready) ? 0 : UINT64_MAX;
-}
-
-/* A group of one knows its answer at once. */
-enum errc node_ask(struct node *node, struct ticket *ticket) {
-    if (atomic_load(&node->stopping)) {
-        return ERR_UNAVAILABLE;
-    }
-    ticket->code = node_read_barrier(node);
-    ticket->is_self = ticket->code == OK;
-    ticket->done_cb(ticket);
-    return OK;
-}
