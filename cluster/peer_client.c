@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/wipe.h"
 #include "base/world.h"
 #include "cluster/peer_route.h"
@@ -58,7 +59,7 @@ struct peer_client {
     void (*tick)(void *arg, unsigned *ret_wait_ms);
     void *tick_arg;
     pthread_t thread;
-    bool started;
+    bool started, closed;
     /* The client's thread. */
     CURLM *multi;
     uint64_t tick_due_ms;
@@ -322,6 +323,9 @@ static void call_complete(struct peer_client *client, struct peer_call *call, en
     call->status = status;
     (void)snprintf(call->error, sizeof(call->error), "%s", error);
     (void)atomic_fetch_sub(&client->n_calls, 1);
+    metric_add(METRIC_PEER_CALLS, -1);
+    metric_add_at(METRIC_PEER_CALLS_DONE, code == OK ? METRIC_OUTCOME_OK : METRIC_OUTCOME_FAILED,
+                  1);
     call->done_cb(call);
 }
 
@@ -637,10 +641,11 @@ enum errc peer_client_start(struct peer_client *client, struct err *err) {
     return OK;
 }
 
-void peer_client_stop(struct peer_client *client) {
-    if (client == NULL) {
+void peer_client_close(struct peer_client *client) {
+    if (client == NULL || client->closed) {
         return;
     }
+    client->closed = true;
     mailbox_close(client->box);
     atomic_store(&client->stopping, true);
     if (client->started) {
@@ -649,7 +654,13 @@ void peer_client_stop(struct peer_client *client) {
     } else {
         cancel_all(client);
     }
-    client_free(client);
+}
+
+void peer_client_stop(struct peer_client *client) {
+    if (client != NULL) {
+        peer_client_close(client);
+        client_free(client);
+    }
 }
 
 /* ---- Other threads ---- */
@@ -669,8 +680,10 @@ enum errc peer_client_call(struct peer_client *client, struct peer_call *call) {
         (void)atomic_fetch_sub(&client->n_calls, 1);
         return ERR_BUSY;
     }
+    metric_add(METRIC_PEER_CALLS, 1); /* the call may be over before the push returns */
     code = mailbox_push(client->box, &call->letter);
     if (code != OK) {
+        metric_add(METRIC_PEER_CALLS, -1);
         (void)atomic_fetch_sub(&client->n_calls, 1);
     }
     return code;
