@@ -1,22 +1,16 @@
 #include "crypto/tls.h"
 
 #include "base/check.h"
-#include "base/limits.h"
 #include "base/wipe.h"
+#include "crypto/tls_internal.h"
 #include "crypto/tls_pem.h"
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
-
-struct tls_context {
-    SSL_CTX *ctx; /* owned */
-};
 
 /* The allocator's signature carries the place of the call, for debugging. */
 static void *allocate(size_t size, const char *file, int line) {
@@ -91,14 +85,15 @@ static enum errc load_authority(SSL_CTX *ctx, const char *ca_path, struct err *e
     return OK;
 }
 
-enum errc tls_server_new(const struct tls_files *files, struct tls_context **ret, struct err *err) {
+static enum errc context_new(const SSL_METHOD *method, const struct tls_files *files,
+                             struct tls_context **ret, struct err *err) {
     struct tls_context *context = calloc(1, sizeof(*context));
     enum errc errc = OK;
 
     if (context == NULL) {
         return err_default(err, ERR_NO_MEMORY);
     }
-    context->ctx = SSL_CTX_new(TLS_server_method());
+    context->ctx = SSL_CTX_new(method);
     if (context->ctx == NULL || !configure(context->ctx, files->ca_path != NULL)) {
         ERR_clear_error();
         errc = err_default(err, ERR_CRYPTO);
@@ -113,6 +108,39 @@ enum errc tls_server_new(const struct tls_files *files, struct tls_context **ret
         *ret = context;
     } else {
         tls_context_free(context);
+    }
+    return errc;
+}
+
+enum errc tls_server_new(const struct tls_files *files, struct tls_context **ret, struct err *err) {
+    return context_new(TLS_server_method(), files, ret, err);
+}
+
+enum errc tls_server_new_open(const struct tls_files *files, struct tls_context **ret,
+                              struct err *err) {
+    struct tls_context *context = NULL;
+    enum errc errc;
+
+    CHECK(files->ca_path != NULL);
+    errc = context_new(TLS_server_method(), files, &context, err);
+    if (errc == OK) {
+        SSL_CTX_set_verify(context->ctx, SSL_VERIFY_PEER, NULL);
+        *ret = context;
+    }
+    return errc;
+}
+
+enum errc tls_node_context_new(const struct tls_files *files, struct tls_context **ret,
+                               struct err *err) {
+    struct tls_context *context = NULL;
+    enum errc errc;
+
+    CHECK(files->ca_path != NULL);
+    errc = context_new(TLS_method(), files, &context, err);
+    if (errc == OK) {
+        /* Few streams that are never idle for long: their buffers stay. */
+        (void)SSL_CTX_clear_mode(context->ctx, SSL_MODE_RELEASE_BUFFERS);
+        *ret = context;
     }
     return errc;
 }
@@ -135,51 +163,8 @@ struct ssl_st *tls_accept(struct tls_context *context) {
     return session;
 }
 
-/* The region in one name of the certificate, as a view; false for any other name. */
-static bool region_in(const GENERAL_NAME *name, const char **ret, size_t *ret_len) {
-    static const char suffix[] = TLS_REGION_SUFFIX;
-    const size_t suffix_len = sizeof(suffix) - 1;
-    const char *text;
-    int type, len;
-    const ASN1_STRING *value = GENERAL_NAME_get0_value(name, &type);
+bool tls_context_name(const struct tls_context *context, struct tls_name *ret) {
+    const X509 *cert = SSL_CTX_get0_certificate(context->ctx);
 
-    if (type != GEN_DNS || value == NULL) {
-        return false;
-    }
-    text = (const char *)ASN1_STRING_get0_data(value);
-    len = ASN1_STRING_length(value);
-    if (len < 0 || (size_t)len <= suffix_len ||
-        memcmp(text + (size_t)len - suffix_len, suffix, suffix_len) != 0) {
-        return false;
-    }
-    *ret = text;
-    *ret_len = (size_t)len - suffix_len;
-    return true;
-}
-
-bool tls_peer_region(const struct ssl_st *session, char *out, size_t out_size) {
-    X509 *cert = SSL_get0_peer_certificate(session);
-    GENERAL_NAMES *names;
-    const char *region = NULL;
-    size_t region_len = 0, found = 0;
-    bool good;
-
-    /* Without a certificate, and without having looked at one, the result is "good" too. */
-    if (cert == NULL || (SSL_get_verify_mode(session) & SSL_VERIFY_PEER) == 0 ||
-        SSL_get_verify_result(session) != X509_V_OK) {
-        return false;
-    }
-    names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-        found += region_in(sk_GENERAL_NAME_value(names, i), &region, &region_len);
-    }
-    /* A certificate of two regions would let one speak for the other. */
-    good = found == 1 && region_len < out_size && tls_region_is_valid(region, region_len);
-    if (good) {
-        memcpy(out, region, region_len);
-        out[region_len] = '\0';
-    }
-    GENERAL_NAMES_free(names);
-    ERR_clear_error();
-    return good;
+    return cert != NULL && tls_name_of(cert, ret);
 }

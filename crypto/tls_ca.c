@@ -1,5 +1,4 @@
 /* The certificate-making half of tls.h: the authority of a deployment and what it signs. */
-#include "base/bytes.h"
 #include "base/limits.h"
 #include "base/world.h"
 #include "crypto/tls.h"
@@ -8,19 +7,28 @@
 #include <openssl/bn.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     DAY_S = 24 * 3600,
     CA_LIFE_S = 10 * 365 * DAY_S,
     CERT_LIFE_S = 2 * 365 * DAY_S,
     BACKDATED_S = 3600, /* a machine whose clock is behind can use it at once */
-    SERIAL_BYTES = 20   /* the most that RFC 5280 allows */
+    SERIAL_BYTES = 20,  /* the most that RFC 5280 allows */
+    REQUEST_MAX = 16 * 1024,
+    /* Three names of at most 63 + 17 + 8 characters, and "DNS:" before each. */
+    NAMES_MAX = 512
 };
+
+#define CURVE      "P-256"
+#define CURVE_NAME "prime256v1" /* the same, as OpenSSL tells it of a key */
 
 struct extension {
     int nid;
@@ -33,6 +41,14 @@ static void free_cert(X509 **cert) {
 
 static void free_key(EVP_PKEY **key) {
     EVP_PKEY_free(*key);
+}
+
+static void free_request(X509_REQ **request) {
+    X509_REQ_free(*request);
+}
+
+static void free_bio(BIO **bio) {
+    (void)BIO_free(*bio);
 }
 
 static bool set_serial(X509 *cert) {
@@ -103,7 +119,7 @@ enum errc tls_ca_create(const char *cert_path, const char *key_path, struct err 
         {NID_subject_key_identifier, "hash"},
     };
     AUTO(free_cert) X509 *cert = X509_new();
-    AUTO(free_key) EVP_PKEY *key = EVP_EC_gen("P-256");
+    AUTO(free_key) EVP_PKEY *key = EVP_EC_gen(CURVE);
 
     if (cert == NULL || key == NULL ||
         !describe(cert, cert, "Redoubt deployment authority", CA_LIFE_S, key, extensions,
@@ -114,9 +130,9 @@ enum errc tls_ca_create(const char *cert_path, const char *key_path, struct err 
     return tls_pem_write_pair(cert_path, cert, key_path, key, err);
 }
 
-static enum errc sign_region(X509 *ca, EVP_PKEY *ca_key, const char *region, const char *cert_path,
-                             const char *key_path, struct err *err) {
-    char names[2 * LIMIT_REGION_NAME];
+/* A certificate of the authority for a key. NULL when it cannot be made. Returns owned. */
+static X509 *certify(X509 *ca, EVP_PKEY *ca_key, const char *region, uint64_t node, EVP_PKEY *key) {
+    char names[NAMES_MAX];
     const struct extension extensions[] = {
         {NID_basic_constraints, "critical,CA:FALSE"},
         {NID_key_usage, "critical,digitalSignature"},
@@ -125,17 +141,52 @@ static enum errc sign_region(X509 *ca, EVP_PKEY *ca_key, const char *region, con
         {NID_subject_key_identifier, "hash"},
         {NID_authority_key_identifier, "keyid:always"},
     };
-    AUTO(free_cert) X509 *cert = X509_new();
-    AUTO(free_key) EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *cert = X509_new();
+    int len = snprintf(names, sizeof(names), "DNS:%s" TLS_REGION_SUFFIX ",DNS:localhost", region);
 
-    (void)snprintf(names, sizeof(names), "DNS:%s" TLS_REGION_SUFFIX ",DNS:localhost", region);
+    CHECK(len > 0 && (size_t)len < sizeof(names));
+    if (node != 0) {
+        size_t room = sizeof(names) - (size_t)len;
+        int more =
+            snprintf(names + len, room, ",DNS:%016" PRIx64 ".%s" TLS_REGION_SUFFIX, node, region);
+        CHECK(more > 0 && (size_t)more < room);
+    }
     /* The common name holds 64 characters at most, and nothing of ours reads it. */
-    if (cert == NULL || key == NULL ||
+    if (cert == NULL ||
         !describe(cert, ca, region, CERT_LIFE_S, key, extensions, ARRAY_LEN(extensions)) ||
         X509_sign(cert, ca_key, EVP_sha256()) == 0) {
-        return making_failed(err);
+        X509_free(cert);
+        return NULL;
     }
-    return tls_pem_write_pair(cert_path, cert, key_path, key, err);
+    return cert;
+}
+
+/* The authority, for a certificate of this region. Returns owned; what it found so far also when it
+ * fails. */
+static enum errc open_authority(const char *cert_path, const char *key_path, const char *region,
+                                X509 **ret_ca, EVP_PKEY **ret_key, struct err *err) {
+    enum errc errc;
+
+    /* The name goes into OpenSSL's configuration language: nothing but letters, digits, hyphens. */
+    if (!tls_region_is_valid(region, strlen(region))) {
+        return err_set(err, ERR_INVALID_PARAMETER,
+                       "A region of a certificate is 1 to 63 lower-case letters, digits and inner "
+                       "hyphens.");
+    }
+    errc = tls_pem_read_cert(cert_path, ret_ca, err);
+    if (errc == OK) {
+        errc = tls_pem_read_key(key_path, ret_key, err);
+    }
+    if (errc != OK) {
+        return errc;
+    }
+    if (X509_check_ca(*ret_ca) == 0) {
+        return tls_pem_failed(err, "no authority in", cert_path);
+    }
+    if (X509_check_private_key(*ret_ca, *ret_key) != 1) {
+        return tls_pem_failed(err, "the private key does not belong to", cert_path);
+    }
+    return OK;
 }
 
 enum errc tls_cert_create(const char *ca_cert_path, const char *ca_key_path, const char *region,
@@ -143,43 +194,90 @@ enum errc tls_cert_create(const char *ca_cert_path, const char *ca_key_path, con
                           struct err *err) {
     AUTO(free_cert) X509 *ca = NULL;
     AUTO(free_key) EVP_PKEY *ca_key = NULL;
-    enum errc errc;
+    AUTO(free_cert) X509 *cert = NULL;
+    AUTO(free_key) EVP_PKEY *key = NULL;
+    enum errc errc = open_authority(ca_cert_path, ca_key_path, region, &ca, &ca_key, err);
 
-    CHECK(node == 0);
-    /* The name goes into OpenSSL's configuration language: nothing but letters, digits, hyphens. */
-    if (!tls_region_is_valid(region, strlen(region))) {
-        return err_set(err, ERR_INVALID_PARAMETER,
-                       "A region of a certificate is 1 to 63 lower-case letters, digits and inner "
-                       "hyphens.");
-    }
-    errc = tls_pem_read_cert(ca_cert_path, &ca, err);
-    if (errc == OK) {
-        errc = tls_pem_read_key(ca_key_path, &ca_key, err);
-    }
     if (errc != OK) {
         return errc;
     }
-    if (X509_check_ca(ca) == 0) {
-        return tls_pem_failed(err, "no authority in", ca_cert_path);
+    key = EVP_EC_gen(CURVE);
+    cert = key != NULL ? certify(ca, ca_key, region, node, key) : NULL;
+    if (cert == NULL) {
+        return making_failed(err);
     }
-    if (X509_check_private_key(ca, ca_key) != 1) {
-        return tls_pem_failed(err, "the private key does not belong to", ca_cert_path);
-    }
-    return sign_region(ca, ca_key, region, cert_path, key_path, err);
+    return tls_pem_write_pair(cert_path, cert, key_path, key, err);
 }
 
-enum errc tls_fingerprint(const char *cert_path, char out[65], struct err *err) {
+/* Appends what a PEM writer left in the BIO. */
+static bool take_text(BIO *bio, struct buf *out) {
+    char *data = NULL;
+    long len = BIO_get_mem_data(bio, &data);
+
+    if (len > 0) {
+        buf_append(out, data, (size_t)len);
+    }
+    return len > 0 && !out->failed;
+}
+
+enum errc tls_request_create(const char *key_path, struct buf *ret_request, struct err *err) {
+    AUTO(free_key) EVP_PKEY *key = EVP_EC_gen(CURVE);
+    AUTO(free_request) X509_REQ *request = X509_REQ_new();
+    AUTO(free_bio) BIO *bio = BIO_new(BIO_s_mem());
+    enum errc errc;
+
+    if (key == NULL || request == NULL || bio == NULL ||
+        X509_REQ_set_version(request, X509_REQ_VERSION_1) != 1 ||
+        X509_REQ_set_pubkey(request, key) != 1 || X509_REQ_sign(request, key, EVP_sha256()) == 0 ||
+        PEM_write_bio_X509_REQ(bio, request) != 1) {
+        return making_failed(err);
+    }
+    errc = tls_pem_write_key(key_path, key, err);
+    if (errc == OK && !take_text(bio, ret_request)) {
+        (void)unlink(key_path); /* ours: it was created just now */
+        errc = err_default(err, ERR_NO_MEMORY);
+    }
+    return errc;
+}
+
+/* Whose request it is, if it is one of ours and signed with its own key. Returns owned. */
+static EVP_PKEY *key_of_request(const uint8_t *data, size_t len) {
+    AUTO(free_bio) BIO *bio = len <= REQUEST_MAX ? BIO_new_mem_buf(data, (int)len) : NULL;
+    AUTO(free_request)
+    X509_REQ *request = bio != NULL ? PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL) : NULL;
+    EVP_PKEY *key = request != NULL ? X509_REQ_get_pubkey(request) : NULL;
+    char curve[32] = "";
+
+    if (key == NULL || X509_REQ_verify(request, key) != 1 || EVP_PKEY_is_a(key, "EC") != 1 ||
+        EVP_PKEY_get_group_name(key, curve, sizeof(curve), NULL) != 1 ||
+        strcmp(curve, CURVE_NAME) != 0) {
+        EVP_PKEY_free(key);
+        key = NULL;
+    }
+    ERR_clear_error();
+    return key;
+}
+
+enum errc tls_request_sign(const char *ca_cert_path, const char *ca_key_path,
+                           const uint8_t *request, size_t len, const char *region, uint64_t node,
+                           struct buf *ret_cert, struct err *err) {
+    AUTO(free_cert) X509 *ca = NULL;
+    AUTO(free_key) EVP_PKEY *ca_key = NULL;
     AUTO(free_cert) X509 *cert = NULL;
-    uint8_t digest[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-    enum errc errc = tls_pem_read_cert(cert_path, &cert, err);
+    AUTO(free_key) EVP_PKEY *key = NULL;
+    AUTO(free_bio) BIO *bio = BIO_new(BIO_s_mem());
+    enum errc errc = open_authority(ca_cert_path, ca_key_path, region, &ca, &ca_key, err);
 
     if (errc != OK) {
         return errc;
     }
-    if (X509_digest(cert, EVP_sha256(), digest, &len) != 1 || len != 32) {
-        return tls_pem_failed(err, "no fingerprint of", cert_path);
+    key = key_of_request(request, len);
+    if (key == NULL) {
+        return err_set(err, ERR_MALFORMED, "This is no request for a certificate.");
     }
-    hex_encode(digest, len, out);
-    return OK;
+    cert = certify(ca, ca_key, region, node, key);
+    if (cert == NULL || bio == NULL || PEM_write_bio_X509(bio, cert) != 1) {
+        return making_failed(err);
+    }
+    return take_text(bio, ret_cert) ? OK : err_default(err, ERR_NO_MEMORY);
 }

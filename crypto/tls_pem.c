@@ -105,27 +105,37 @@ static enum errc write_bio(const char *path, enum key_file_kind kind, BIO *bio, 
                     : key_file_create(path, kind, data, (size_t)len, err);
 }
 
-enum errc tls_pem_write_pair(const char *cert_path, X509 *cert, const char *key_path, EVP_PKEY *key,
-                             struct err *err) {
-    BIO *cert_bio = BIO_new(BIO_s_mem());
-    BIO *key_bio = BIO_new(BIO_s_secmem());
+enum errc tls_pem_write_key(const char *key_path, EVP_PKEY *key, struct err *err) {
+    BIO *bio = BIO_new(BIO_s_secmem());
     enum errc errc;
 
-    if (cert_bio == NULL || key_bio == NULL || PEM_write_bio_X509(cert_bio, cert) != 1 ||
-        PEM_write_bio_PrivateKey(key_bio, key, NULL, NULL, 0, NULL, NULL) != 1) {
+    if (bio == NULL || PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) != 1) {
+        errc = tls_pem_failed(err, "cannot encode", key_path);
+    } else {
+        errc = write_bio(key_path, KEY_FILE_PRIVATE, bio, err);
+    }
+    (void)BIO_free(bio);
+    return errc;
+}
+
+enum errc tls_pem_write_pair(const char *cert_path, X509 *cert, const char *key_path, EVP_PKEY *key,
+                             struct err *err) {
+    BIO *bio = BIO_new(BIO_s_mem());
+    enum errc errc;
+
+    if (bio == NULL || PEM_write_bio_X509(bio, cert) != 1) {
         errc = tls_pem_failed(err, "cannot encode", cert_path);
         goto out;
     }
-    errc = write_bio(key_path, KEY_FILE_PRIVATE, key_bio, err);
+    errc = tls_pem_write_key(key_path, key, err);
     if (errc != OK) {
         goto out;
     }
-    errc = write_bio(cert_path, KEY_FILE_PUBLIC, cert_bio, err);
+    errc = write_bio(cert_path, KEY_FILE_PUBLIC, bio, err);
     if (errc != OK) {
         (void)unlink(key_path); /* ours: it was created just now */
     }
 out:
-    (void)BIO_free(cert_bio);
-    (void)BIO_free(key_bio);
+    (void)BIO_free(bio);
     return errc;
 }

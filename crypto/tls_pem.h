@@ -26,6 +26,8 @@ enum errc tls_pem_failed(struct err *err, const char *what, const char *path);
 MUSTCHECK enum errc tls_pem_read_key(const char *path, EVP_PKEY **ret, struct err *err);
 /* The first certificate in a file. Returns owned (X509_free). */
 MUSTCHECK enum errc tls_pem_read_cert(const char *path, X509 **ret, struct err *err);
+/* A new file of mode 0600, see key_file_create. */
+MUSTCHECK enum errc tls_pem_write_key(const char *key_path, EVP_PKEY *key, struct err *err);
 /* New files, see key_file_create: both, or none. */
 MUSTCHECK enum errc tls_pem_write_pair(const char *cert_path, X509 *cert, const char *key_path,
                                        EVP_PKEY *key, struct err *err);

@@ -14,9 +14,11 @@ enum setting_kind {
     KIND_TEXT,
     KIND_PATH,
     KIND_ADDRESS,
+    KIND_DOOR,
     KIND_REGION,
     KIND_FLAG,
     KIND_LEVEL,
+    KIND_CONSISTENCY,
     KIND_NUMBER
 };
 
@@ -117,6 +119,10 @@ static const char *set_value(struct loading *loading, const struct setting *sett
     case KIND_ADDRESS:
         (void)snprintf(at, CONFIG_TEXT, "%s", value);
         return address_is_valid(value) ? NULL : "must be host:port";
+    case KIND_DOOR:
+        (void)snprintf(at, CONFIG_TEXT, "%s", strcmp(value, "-") == 0 ? "" : value);
+        return strcmp(value, "-") == 0 || address_is_valid(value) ? NULL
+                                                                  : "must be host:port, or -";
     case KIND_REGION:
         (void)snprintf(at, CONFIG_TEXT, "%s", value);
         return region_name_is_valid(value) ? NULL : "must be a region name such as us-east-1";
@@ -124,6 +130,10 @@ static const char *set_value(struct loading *loading, const struct setting *sett
         return set_flag(at, value) ? NULL : "must be true or false";
     case KIND_LEVEL:
         return log_level_parse(value, at) == 0 ? NULL : "must be debug, info, warn or error";
+    case KIND_CONSISTENCY:
+        *(bool *)at = strcmp(value, "stale") == 0;
+        return *(bool *)at || strcmp(value, "linearizable") == 0 ? NULL
+                                                                 : "must be linearizable or stale";
     case KIND_NUMBER:
         (void)snprintf(loading->why, sizeof(loading->why),
                        "must be a number from %" PRId64 " to %" PRId64, setting->least,
@@ -133,14 +143,33 @@ static const char *set_value(struct loading *loading, const struct setting *sett
     return "unknown kind";
 }
 
+/* "host:port", or several of them between commas. */
+static bool addresses_are_valid(const char *value) {
+    char one[LIMIT_ADDRESS + 1];
+    size_t len;
+
+    do {
+        len = strcspn(value, ",");
+        if (len >= sizeof(one)) {
+            return false;
+        }
+        (void)snprintf(one, sizeof(one), "%.*s", (int)len, value);
+        if (!address_is_valid(one)) {
+            return false;
+        }
+        value += len;
+    } while (*value++ == ',');
+    return true;
+}
+
 static int add_peer(struct loading *loading, const char *region, const char *address) {
     struct config *config = loading->config;
 
     if (!region_name_is_valid(region)) {
         return refuse(loading, "peers", region, "must be a region name such as us-east-1");
     }
-    if (!address_is_valid(address)) {
-        return refuse(loading, "peers", region, "must be host:port");
+    if (!addresses_are_valid(address)) {
+        return refuse(loading, "peers", region, "must be host:port, or several between commas");
     }
     for (size_t i = 0; i < config->n_peers; i++) {
         if (strcmp(config->peers[i].region, region) == 0) {
@@ -204,8 +233,7 @@ static enum errc set_defaults(struct loading *loading) {
     return OK;
 }
 
-/* Of "host:port". A name that only looks like a loopback address may stand for any other. */
-/* "host:port". */
+/* "host:port". A name that only looks like a loopback address may stand for any other. */
 static bool address_is_loopback(const char *address) {
     const char *colon = strrchr(address, ':');
     char host[sizeof("255.255.255.255")];
@@ -230,6 +258,18 @@ static enum errc check_api_door(const struct config *config, struct err *err) {
             err, ERR_INVALID_PARAMETER,
             "[api] listen: %s is not loopback; give tls_cert and tls_key, or allow_plain = true",
             config->api_listen);
+    }
+    return OK;
+}
+
+/* What the door tells is about the installation, not for everybody. */
+static enum errc check_metrics_door(const struct config *config, struct err *err) {
+    if (config->metrics_listen[0] != '\0' && !address_is_loopback(config->metrics_listen) &&
+        !config->metrics_allow_plain) {
+        return err_set(err, ERR_INVALID_PARAMETER,
+                       "[metrics] listen: %s is not loopback; metrics are served without TLS: give "
+                       "allow_plain = true to allow that",
+                       config->metrics_listen);
     }
     return OK;
 }
@@ -279,6 +319,9 @@ enum errc config_load(const char *path, struct config **ret, struct err *err) {
     if (loading.code == OK) {
         loading.code = check_api_door(loading.config, err);
     }
+    if (loading.code == OK) {
+        loading.code = check_metrics_door(loading.config, err);
+    }
     if (loading.code != OK) {
         config_free(loading.config);
         return say_where(path, line, loading.code, err);
@@ -322,7 +365,8 @@ void config_print_example(FILE *out) {
         }
         print_setting(out, &settings[i]);
     }
-    (void)fprintf(
-        out, "\n[peers]\n; The other regions, one a line: region = host:port of their peer door.\n"
-             "; us-west-2 = 192.0.2.7:7500\n");
+    (void)fprintf(out, "\n[peers]\n; The other regions, one a line: region = host:port of their "
+                       "peer door; several\n"
+                       "; nodes of a region between commas.\n"
+                       "; us-west-2 = 192.0.2.7:7500,192.0.2.8:7500\n");
 }

@@ -13,6 +13,7 @@
 static const char vote_key[] = "vote";
 static const char snapshot_key[] = "snapshot";
 static const char commits_key[] = "commits";
+static const char origin_key[] = "origin";
 
 /* Up to so many stale entries are deleted one by one: a range tombstone costs every later read of
  * the family, and truncations are short as a rule. */
@@ -46,6 +47,13 @@ void log_batch_vote(struct log_batch *batch, uint64_t term, uint64_t voted_for) 
 
     log_vote_encode(term, voted_for, value);
     log_batch_put_meta(batch, vote_key, value, sizeof(value));
+}
+
+void log_batch_origin(struct log_batch *batch, enum log_origin origin) {
+    uint8_t value[LOG_ORIGIN_SIZE];
+
+    log_origin_encode((uint64_t)origin, value);
+    log_batch_put_meta(batch, origin_key, value, sizeof(value));
 }
 
 /* Entries from `first` to `last`, both included. */
@@ -268,6 +276,27 @@ enum errc log_store_open(struct engine *engine, struct err *err) {
     return log_find_span(engine, err);
 }
 
+enum errc log_store_adopt(struct engine *engine, uint64_t term, uint64_t voted_for,
+                          const struct log_snapshot *snapshot, struct err *err) {
+    struct log_batch *batch;
+    enum errc code = engine_empty_family(engine, FAMILY_LOG, err);
+
+    if (code != OK) {
+        return code;
+    }
+    engine->log = (struct log_span){.is_empty = true};
+    batch = log_batch_new(engine);
+    if (batch == NULL) {
+        return err_default(err, ERR_NO_MEMORY);
+    }
+    log_batch_origin(batch, LOG_ORIGIN_JOIN); /* whatever the other node's was */
+    log_batch_vote(batch, term, voted_for);
+    log_batch_snapshot(batch, snapshot, snapshot->index + 1);
+    code = log_batch_commit(batch, err);
+    log_batch_free(batch);
+    return code;
+}
+
 /* Owned by log_image_free. */
 struct image {
     struct log_image image; /* first: what the caller holds */
@@ -275,18 +304,45 @@ struct image {
     uint8_t *snapshot; /* bytes that image.snapshot borrows from */
 };
 
-static enum errc image_load_meta(struct engine *engine, struct image *image, struct err *err) {
+enum errc log_store_vote(struct engine *engine, uint64_t *ret_term, uint64_t *ret_voted_for,
+                         struct err *err) {
     uint8_t *value = NULL;
     size_t len = 0;
     enum errc code = meta_get(engine, vote_key, &value, &len, err);
 
+    *ret_term = 0;
+    *ret_voted_for = 0;
     if (code == OK && value != NULL) {
-        code = log_vote_decode(value, len, &image->image.term, &image->image.voted_for);
+        code = log_vote_decode(value, len, ret_term, ret_voted_for);
         if (code != OK) {
             code = meta_bad(code, vote_key, err);
         }
     }
     rocksdb_free(value);
+    return code;
+}
+
+enum errc log_store_origin(struct engine *engine, enum log_origin *ret, struct err *err) {
+    uint8_t *value = NULL;
+    uint64_t origin = LOG_ORIGIN_NONE;
+    size_t len = 0;
+    enum errc code = meta_get(engine, origin_key, &value, &len, err);
+
+    if (code == OK && value != NULL) {
+        code = log_origin_decode(value, len, &origin);
+        if (code != OK) {
+            code = meta_bad(code, origin_key, err);
+        }
+    }
+    rocksdb_free(value);
+    *ret = (enum log_origin)origin;
+    return code;
+}
+
+static enum errc image_load_meta(struct engine *engine, struct image *image, struct err *err) {
+    size_t len = 0;
+    enum errc code = log_store_vote(engine, &image->image.term, &image->image.voted_for, err);
+
     if (code != OK) {
         return code;
     }
@@ -297,6 +353,17 @@ static enum errc image_load_meta(struct engine *engine, struct image *image, str
             code = meta_bad(code, snapshot_key, err);
         }
     }
+    return code;
+}
+
+enum errc log_store_standing(struct engine *engine, struct log_standing *ret, struct err *err) {
+    struct image image = {.room = 0};
+    enum errc code = image_load_meta(engine, &image, err);
+
+    *ret = (struct log_standing){.term = image.image.term,
+                                 .voted_for = image.image.voted_for,
+                                 .snapshot_index = image.image.snapshot.index};
+    rocksdb_free(image.snapshot);
     return code;
 }
 
