@@ -370,9 +370,10 @@ static void connection_on_write(struct bufferevent *stream, void *arg) {
 
 static void connection_handshake_done(struct connection *connection) {
     const struct listener_options *options = &connection->listener->options;
+    const struct ssl_st *session = bufferevent_openssl_get_ssl(connection->stream);
 
-    if (!tls_peer_region(bufferevent_openssl_get_ssl(connection->stream), connection->peer_region,
-                         sizeof(connection->peer_region))) {
+    connection->peer_node = tls_peer_node(session);
+    if (!tls_peer_region(session, connection->peer_region, sizeof(connection->peer_region))) {
         connection->peer_region[0] = '\0';
         if (options->need_peer_region) {
             LOG_WARN("http.peer_without_region", F_STR("remote", connection->remote));

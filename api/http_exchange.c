@@ -19,6 +19,7 @@ struct exchange {
     struct http_request request;
     char remote[REMOTE_TEXT];
     char peer_region[LIMIT_REGION_NAME + 1];
+    uint64_t peer_node;
 };
 
 struct exchange *exchange_new(struct connection *connection) {
@@ -37,6 +38,7 @@ struct exchange *exchange_new(struct connection *connection) {
     connection->body_bytes = 0;
     memcpy(exchange->remote, connection->remote, sizeof(exchange->remote));
     memcpy(exchange->peer_region, connection->peer_region, sizeof(exchange->peer_region));
+    exchange->peer_node = connection->peer_node;
     LIST_INSERT_HEAD(&exchange->worker->exchanges, exchange, link);
     return exchange;
 }
@@ -74,6 +76,10 @@ struct worker *exchange_worker(const struct exchange *exchange) {
 
 const char *exchange_peer_region(const struct exchange *exchange) {
     return exchange->peer_region;
+}
+
+uint64_t exchange_peer_node(const struct exchange *exchange) {
+    return exchange->peer_node;
 }
 
 const char *exchange_remote(const struct exchange *exchange) {

@@ -128,6 +128,7 @@ struct connection {
     bool half_closed; /* the client will send no more */
     char remote[REMOTE_TEXT];
     char peer_region[LIMIT_REGION_NAME + 1];
+    uint64_t peer_node;
 };
 
 /* --- http_worker.c --- */

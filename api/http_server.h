@@ -68,6 +68,8 @@ const struct http_request *exchange_request(const struct exchange *exchange);
 struct worker *exchange_worker(const struct exchange *exchange);
 /* The region of the peer's certificate; "" on listeners without one. */
 const char *exchange_peer_region(const struct exchange *exchange);
+/* The node that it names; 0: none. */
+uint64_t exchange_peer_node(const struct exchange *exchange);
 /* Text of the client's address, for the audit log. */
 const char *exchange_remote(const struct exchange *exchange);
 /* The client is still there. False too when it has closed its sending side only, which is how a

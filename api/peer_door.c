@@ -223,32 +223,63 @@ static void replicate_handle(struct exchange *exchange, const struct service *se
 
 /* --- the door --- */
 
-static bool request_is(const struct http_request *request, const char *path) {
-    return strcmp(request->method, "POST") == 0 && request->target_len == strlen(path) &&
-           memcmp(request->target, path, request->target_len) == 0;
-}
+/* Who may use a path. */
+enum {
+    REGIONS = 1, /* nodes of the regions that this one's configuration lists */
+    NODES = 2    /* nodes of this region */
+};
 
-/* The authority says which region it is; our own file, whom we let in. So a region whose line is
- * taken away is shut out, whatever certificate it still holds. */
-static bool is_peer(const struct service *service, const char *region) {
-    for (size_t i = 0; i < service->n_peers; i++) {
-        if (strcmp(service->peer_names[i], region) == 0) {
-            return true;
+struct door_row {
+    const char *path;
+    unsigned who;
+    void (*handle)(struct exchange *exchange, const struct service *service);
+};
+
+/* All are POST. */
+static const struct door_row door_rows[] = {
+    {"/v1/forward", REGIONS | NODES, forward_handle},
+    {"/v1/replicate", REGIONS, replicate_handle},
+};
+
+static const struct door_row *door_find(const struct http_request *request) {
+    for (size_t i = 0; i < ARRAY_LEN(door_rows); i++) {
+        const struct door_row *row = &door_rows[i];
+        if (strlen(row->path) == request->path_len &&
+            memcmp(row->path, request->target, request->path_len) == 0) {
+            return row;
         }
     }
-    return false;
+    return NULL;
+}
+
+/* The authority says which region and node it is; our own file, which regions we let in. So a
+ * region whose line is taken away is shut out, whatever certificate it still holds. */
+static unsigned door_knows(const struct exchange *exchange, const struct service *service) {
+    const char *region = exchange_peer_region(exchange);
+
+    if (strcmp(region, service->region) == 0) {
+        return exchange_peer_node(exchange) != 0 ? NODES : 0;
+    }
+    for (size_t i = 0; i < service->n_peers; i++) {
+        if (strcmp(service->peer_names[i], region) == 0) {
+            return REGIONS;
+        }
+    }
+    return 0;
 }
 
 void peer_handle(struct exchange *exchange, void *service) {
     const struct http_request *request = exchange_request(exchange);
+    unsigned who = door_knows(exchange, service);
+    const struct door_row *row = door_find(request);
 
-    if (!is_peer(service, exchange_peer_region(exchange))) {
-        response_send_text(exchange, 403, "the certificate of a peer region is needed");
-    } else if (request_is(request, "/v1/forward")) {
-        forward_handle(exchange, service);
-    } else if (request_is(request, "/v1/replicate")) {
-        replicate_handle(exchange, service);
-    } else {
+    if (who == 0) {
+        response_send_text(exchange, 403, "the certificate of a peer is needed");
+    } else if (row == NULL || strcmp(request->method, "POST") != 0) {
         response_send_text(exchange, 404, "no such path");
+    } else if ((row->who & who) == 0) {
+        response_send_text(exchange, 403, "not for this certificate");
+    } else {
+        row->handle(exchange, service);
     }
 }

@@ -160,7 +160,11 @@ enum {
     LIMIT_APPEND_BYTES = 4 * 1024 * 1024, /* soft: entries in one message to a follower; one entry
                                              may be larger */
     LIMIT_MANIFEST = 1024 * 1024,         /* names, sizes and digests of a checkpoint's files */
-    LIMIT_ADDRESS = 256,                  /* of a node, both doors: see cluster/member.h */
+    /* Permissions to join that have not expired: a region has few nodes. And how long one holds:
+       what lies around longer will be found by somebody else. */
+    LIMIT_JOIN_TOKENS = 64,
+    LIMIT_JOIN_TOKEN_S = 7 * 24 * 60 * 60,
+    LIMIT_ADDRESS = 256, /* of a node, both doors: see cluster/member.h */
     /* Between nodes. A queue holds what fits, and at least one message. */
     LIMIT_TRANSPORT_QUEUE =
         32 * 1024 * 1024, /* bytes that wait for one peer; further ones are dropped */
@@ -191,6 +195,12 @@ enum {
     /* Logging. */
     LIMIT_LOG_LINE = 2048,
     LIMIT_LOG_FIELD = 256,
+
+    /* Metrics. A label is a name of an operation, a command, a region or a node. The text of all
+     * series there can be is some 300 KiB. */
+    LIMIT_METRIC_LABEL = LIMIT_REGION_NAME,
+    LIMIT_METRICS_TEXT = 1024 * 1024,
+    LIMIT_METRIC_COLLECTORS = 16,
 };
 
 #endif

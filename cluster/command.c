@@ -43,6 +43,30 @@ void command_quotas(const struct quotas *quotas, Redoubt__Quotas *ret) {
     ret->tags = (uint32_t)quotas->tags;
 }
 
+/* What a newer release would refuse to be without must stop an older one: it would go on with a
+ * state that lacks it. */
+static uint16_t level_at_least(uint16_t least, protobuf_c_boolean has, uint32_t level) {
+    if (!has || level <= least) {
+        return least;
+    }
+    return level > UINT16_MAX ? UINT16_MAX : (uint16_t)level;
+}
+
+uint16_t command_level(enum command_type type, const ProtobufCMessage *message) {
+    const struct command_kind *kind = command_kind_find((uint16_t)type);
+
+    CHECK(kind != NULL && message->descriptor == kind->descriptor);
+    if (type == COMMAND_REGION_INIT) {
+        const Redoubt__RegionInit *init = (const Redoubt__RegionInit *)message;
+        return level_at_least(kind->level, init->has_level, init->level);
+    }
+    if (type == COMMAND_SET_LEVEL) {
+        const Redoubt__SetLevel *set = (const Redoubt__SetLevel *)message;
+        return level_at_least(kind->level, set->has_level, set->level);
+    }
+    return kind->level;
+}
+
 void command_encode(struct buf *out, enum command_type type, const ProtobufCMessage *message) {
     const struct command_kind *kind = command_kind_find((uint16_t)type);
     size_t size = protobuf_c_message_get_packed_size(message);
@@ -57,9 +81,18 @@ void command_encode(struct buf *out, enum command_type type, const ProtobufCMess
     } else {
         payload.len = size > 0 ? protobuf_c_message_pack(message, room) : 0;
         CHECK(payload.len == size);
-        envelope_append(out, kind->type, kind->level, payload.data, payload.len);
+        envelope_append(out, kind->type, command_level(type, message), payload.data, payload.len);
     }
     buf_fini(&payload);
+}
+
+/* A raise whose envelope lets nodes apply it that do not know the level: every node refuses it, or
+ * they would part here. No release makes one. */
+static bool raises_past_envelope(const struct envelope *envelope, const ProtobufCMessage *message) {
+    bool raises = envelope->type == COMMAND_REGION_INIT || envelope->type == COMMAND_SET_LEVEL;
+
+    return raises &&
+           command_level((enum command_type)envelope->type, message) > envelope->level_required;
 }
 
 /* Out of memory must not look like a malformed message: the other nodes would go on with another
@@ -100,7 +133,7 @@ enum errc command_apply(struct txn *txn, const struct apply_context *context, co
      * schema is refused by all alike. */
     message = protobuf_c_message_unpack(kind->descriptor, &apply_allocator, envelope.payload_len,
                                         envelope.payload);
-    if (message == NULL) {
+    if (message == NULL || raises_past_envelope(&envelope, message)) {
         refuse_malformed(result);
     } else if (context->region[0] == '\0' && kind->type != COMMAND_REGION_INIT) {
         refuse(result, ERR_UNAVAILABLE, "The region has no name yet. Try again.");

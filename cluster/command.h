@@ -50,6 +50,10 @@ const struct command_kind *command_kind_find(uint16_t type);
 /* The quotas that travel with a command. */
 void command_quotas(const struct quotas *quotas, Redoubt__Quotas *ret);
 
+/* The level that a node must have to apply this command: that of its kind, or the one that it is to
+ * raise the region to. */
+uint16_t command_level(enum command_type type, const ProtobufCMessage *message);
+
 /* Append the enveloped command to `out` (look at out->failed). Borrows the message. */
 void command_encode(struct buf *out, enum command_type type, const ProtobufCMessage *message);
 
@@ -61,6 +65,6 @@ MUSTCHECK enum errc command_apply(struct txn *txn, const struct apply_context *c
 void command_result_free(Redoubt__Result *result);
 
 /* The highest level this release understands. */
-enum { COMMAND_LEVEL = 2 };
+enum { COMMAND_LEVEL = 3 };
 
 #endif

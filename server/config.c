@@ -133,14 +133,33 @@ static const char *set_value(struct loading *loading, const struct setting *sett
     return "unknown kind";
 }
 
+/* "host:port", or several of them between commas. */
+static bool addresses_are_valid(const char *value) {
+    char one[LIMIT_ADDRESS + 1];
+    size_t len;
+
+    do {
+        len = strcspn(value, ",");
+        if (len >= sizeof(one)) {
+            return false;
+        }
+        (void)snprintf(one, sizeof(one), "%.*s", (int)len, value);
+        if (!address_is_valid(one)) {
+            return false;
+        }
+        value += len;
+    } while (*value++ == ',');
+    return true;
+}
+
 static int add_peer(struct loading *loading, const char *region, const char *address) {
     struct config *config = loading->config;
 
     if (!region_name_is_valid(region)) {
         return refuse(loading, "peers", region, "must be a region name such as us-east-1");
     }
-    if (!address_is_valid(address)) {
-        return refuse(loading, "peers", region, "must be host:port");
+    if (!addresses_are_valid(address)) {
+        return refuse(loading, "peers", region, "must be host:port, or several between commas");
     }
     for (size_t i = 0; i < config->n_peers; i++) {
         if (strcmp(config->peers[i].region, region) == 0) {
@@ -204,8 +223,7 @@ static enum errc set_defaults(struct loading *loading) {
     return OK;
 }
 
-/* Of "host:port". A name that only looks like a loopback address may stand for any other. */
-/* "host:port". */
+/* "host:port". A name that only looks like a loopback address may stand for any other. */
 static bool address_is_loopback(const char *address) {
     const char *colon = strrchr(address, ':');
     char host[sizeof("255.255.255.255")];
@@ -322,7 +340,8 @@ void config_print_example(FILE *out) {
         }
         print_setting(out, &settings[i]);
     }
-    (void)fprintf(
-        out, "\n[peers]\n; The other regions, one a line: region = host:port of their peer door.\n"
-             "; us-west-2 = 192.0.2.7:7500\n");
+    (void)fprintf(out, "\n[peers]\n; The other regions, one a line: region = host:port of their "
+                       "peer door; several\n"
+                       "; nodes of a region between commas.\n"
+                       "; us-west-2 = 192.0.2.7:7500,192.0.2.8:7500\n");
 }

@@ -34,6 +34,15 @@ struct config {
     char peer_ca[CONFIG_TEXT];
     char peer_cert[CONFIG_TEXT];
     char peer_key[CONFIG_TEXT];
+    char peer_address[CONFIG_TEXT]; /* empty: peer_listen */
+    char peer_ca_key[CONFIG_TEXT];  /* empty: signs no certificates */
+    char raft_listen[CONFIG_TEXT];  /* empty: the region has one node */
+    char raft_address[CONFIG_TEXT]; /* empty: raft_listen */
+    int64_t election_timeout_ms;
+    int64_t log_entries;
+    int64_t log_mib;
+    int64_t disk_reserve_mib;
+    int64_t cache_mib;
     char lambda_endpoint[CONFIG_TEXT];
     int64_t jobs_interval; /* seconds */
     bool throttle;
@@ -41,7 +50,7 @@ struct config {
     struct quotas quotas;
 
     struct peer
-        peers[LIMIT_PEERS]; /* section [peers]: region = host:port; without the own region */
+        peers[LIMIT_PEERS]; /* section [peers]: region = host:port,...; without the own region */
     const char *peer_names[LIMIT_PEERS];
     size_t n_peers;
 };

@@ -2,7 +2,6 @@
 
 #include "api/http_server.h"
 #include "api/request.h"
-#include "base/bytes.h"
 #include "base/world.h"
 #include "cluster/node.h"
 #include "cluster/peer_client.h"
@@ -11,11 +10,11 @@
 #include "crypto/tls.h"
 #include "replication/shipper.h"
 #include "server/jobs.h"
+#include "server/node_identity.h"
 #include "server/place.h"
 #include "storage/engine.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +25,6 @@
 enum {
     SERVER_GRACE_MS = 5000,
     SERVER_PATH = CONFIG_TEXT + 64,
-    NODE_ID_TEXT = 16,
     SERVER_LISTENERS = 2,
     /* Open files that clients must leave alone: the store keeps 512 and needs more for a moment
        when it writes new ones, and a store that cannot open a file ends the process. */
@@ -50,39 +48,6 @@ struct parts {
     struct throttle *throttle; /* NULL: off */
     struct service service;
 };
-
-/* The id of this node in its group: made once, kept with the data. */
-static enum errc load_node_id(const struct config *config, uint64_t *ret, struct err *err) {
-    char path[SERVER_PATH];
-    char text[NODE_ID_TEXT + 1] = "";
-    uint8_t raw[8];
-    enum errc code = OK;
-    int fd;
-
-    (void)snprintf(path, sizeof(path), "%s/node-id", config->data);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        if (read(fd, text, NODE_ID_TEXT) != NODE_ID_TEXT ||
-            !hex_decode(text, NODE_ID_TEXT, raw, sizeof(raw))) {
-            code = err_set(err, ERR_CORRUPT, "%s does not hold a node id", path);
-        }
-    } else {
-        world_random(world_system(), raw, sizeof(raw));
-        raw[7] |= 1; /* never 0 */
-        hex_encode(raw, sizeof(raw), text);
-        fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        if (fd < 0 || write(fd, text, NODE_ID_TEXT) != NODE_ID_TEXT || fsync(fd) != 0) {
-            code = err_set(err, ERR_IO, "cannot write %s: %s", path, strerror(errno));
-        }
-    }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    if (code == OK) {
-        *ret = get_le64(raw);
-    }
-    return code;
-}
 
 /* What is in the folder is ours alone, but who may write to the folder can put other things in its
  * place. Not refused: volumes of containers are made like this. */
@@ -150,7 +115,7 @@ static enum errc start_node(struct parts *parts, const struct config *config, st
         .dirty_cb = shipper_dirty,
         .dirty_arg = parts->shipper,
     };
-    enum errc code = load_node_id(config, &options.id, err);
+    enum errc code = node_identity_load(config->data, &options.id, err);
 
     return code == OK ? node_start(&options, &parts->node, err) : code;
 }

@@ -119,6 +119,10 @@ void key_region(struct key *out) {
     key_begin(out, KEY_SPACE_REGION);
 }
 
+void key_join_tokens(struct key *out) {
+    key_begin(out, KEY_SPACE_TOKENS);
+}
+
 void key_applied(struct key *out) {
     key_begin(out, KEY_SPACE_APPLIED);
 }

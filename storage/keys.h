@@ -23,6 +23,7 @@ enum key_space {
     KEY_SPACE_ORDER = 'o',   /* account created-seq (u64, big endian) */
     KEY_SPACE_REGION = 'r',  /* one */
     KEY_SPACE_SECRET = 's',  /* account name */
+    KEY_SPACE_TOKENS = 't',  /* one */
     KEY_SPACE_VALUE = 'v',   /* account name 0 version-id */
     KEY_SPACE_OUTBOX = 'x',  /* region 0 rank account name 0 suffix */
 };
@@ -49,6 +50,7 @@ MUSTCHECK bool key_alias(struct key *out, const char *account, const char *alias
 MUSTCHECK bool key_outbox(struct key *out, const char *region, Redoubt__OutboxKind kind,
                           const char *account, const char *name, const char *suffix);
 void key_region(struct key *out);
+void key_join_tokens(struct key *out);
 void key_applied(struct key *out);
 
 /* What all keys of one kind and owner begin with. */

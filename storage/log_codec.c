@@ -7,7 +7,7 @@
 
 /* Every value begins with: 0 u8 version   1 u8 type or kind   2 u16 zero   4 u32 crc32c. */
 enum { LOG_VERSION = 1, META_HEAD = 8, SNAPSHOT_FIXED = 32 };
-enum meta_kind { META_VOTE = 1, META_SNAPSHOT = 2, META_COMMITS = 3 };
+enum meta_kind { META_VOTE = 1, META_SNAPSHOT = 2, META_COMMITS = 3, META_ORIGIN = 4 };
 
 static uint32_t entry_crc(uint64_t index, const uint8_t head[LOG_ENTRY_HEAD], const uint8_t *data,
                           size_t len) {
@@ -143,6 +143,21 @@ enum errc log_commits_decode(const uint8_t *data, size_t len, uint64_t *ret) {
     enum errc code = meta_check(META_COMMITS, data, len);
 
     if (code != OK || len != LOG_COMMITS_SIZE) {
+        return code != OK ? code : ERR_CORRUPT;
+    }
+    *ret = get_le64(data + META_HEAD);
+    return OK;
+}
+
+void log_origin_encode(uint64_t origin, uint8_t out[LOG_ORIGIN_SIZE]) {
+    put_le64(out + META_HEAD, origin);
+    meta_close(META_ORIGIN, out, LOG_ORIGIN_SIZE);
+}
+
+enum errc log_origin_decode(const uint8_t *data, size_t len, uint64_t *ret) {
+    enum errc code = meta_check(META_ORIGIN, data, len);
+
+    if (code != OK || len != LOG_ORIGIN_SIZE) {
         return code != OK ? code : ERR_CORRUPT;
     }
     *ret = get_le64(data + META_HEAD);

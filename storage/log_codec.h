@@ -5,7 +5,13 @@
 #include "base/buf.h"
 #include "storage/log_store.h"
 
-enum { LOG_ENTRY_HEAD = 16, LOG_KEY = 8, LOG_VOTE_SIZE = 24, LOG_COMMITS_SIZE = 16 };
+enum {
+    LOG_ENTRY_HEAD = 16,
+    LOG_KEY = 8,
+    LOG_VOTE_SIZE = 24,
+    LOG_COMMITS_SIZE = 16,
+    LOG_ORIGIN_SIZE = 16
+};
 
 /* The head of a stored entry; its data follow as they are. */
 void log_entry_head(uint64_t index, const struct log_entry *entry, uint8_t out[LOG_ENTRY_HEAD]);
@@ -25,5 +31,8 @@ MUSTCHECK enum errc log_snapshot_decode(const uint8_t *data, size_t len, struct 
 
 void log_commits_encode(uint64_t commits, uint8_t out[LOG_COMMITS_SIZE]);
 MUSTCHECK enum errc log_commits_decode(const uint8_t *data, size_t len, uint64_t *ret);
+
+void log_origin_encode(uint64_t origin, uint8_t out[LOG_ORIGIN_SIZE]);
+MUSTCHECK enum errc log_origin_decode(const uint8_t *data, size_t len, uint64_t *ret);
 
 #endif

@@ -13,6 +13,7 @@
 static const char vote_key[] = "vote";
 static const char snapshot_key[] = "snapshot";
 static const char commits_key[] = "commits";
+static const char origin_key[] = "origin";
 
 /* Up to so many stale entries are deleted one by one: a range tombstone costs every later read of
  * the family, and truncations are short as a rule. */
@@ -46,6 +47,13 @@ void log_batch_vote(struct log_batch *batch, uint64_t term, uint64_t voted_for) 
 
     log_vote_encode(term, voted_for, value);
     log_batch_put_meta(batch, vote_key, value, sizeof(value));
+}
+
+void log_batch_origin(struct log_batch *batch, enum log_origin origin) {
+    uint8_t value[LOG_ORIGIN_SIZE];
+
+    log_origin_encode((uint64_t)origin, value);
+    log_batch_put_meta(batch, origin_key, value, sizeof(value));
 }
 
 /* Entries from `first` to `last`, both included. */
@@ -275,18 +283,45 @@ struct image {
     uint8_t *snapshot; /* bytes that image.snapshot borrows from */
 };
 
-static enum errc image_load_meta(struct engine *engine, struct image *image, struct err *err) {
+enum errc log_store_vote(struct engine *engine, uint64_t *ret_term, uint64_t *ret_voted_for,
+                         struct err *err) {
     uint8_t *value = NULL;
     size_t len = 0;
     enum errc code = meta_get(engine, vote_key, &value, &len, err);
 
+    *ret_term = 0;
+    *ret_voted_for = 0;
     if (code == OK && value != NULL) {
-        code = log_vote_decode(value, len, &image->image.term, &image->image.voted_for);
+        code = log_vote_decode(value, len, ret_term, ret_voted_for);
         if (code != OK) {
             code = meta_bad(code, vote_key, err);
         }
     }
     rocksdb_free(value);
+    return code;
+}
+
+enum errc log_store_origin(struct engine *engine, enum log_origin *ret, struct err *err) {
+    uint8_t *value = NULL;
+    uint64_t origin = LOG_ORIGIN_NONE;
+    size_t len = 0;
+    enum errc code = meta_get(engine, origin_key, &value, &len, err);
+
+    if (code == OK && value != NULL) {
+        code = log_origin_decode(value, len, &origin);
+        if (code != OK) {
+            code = meta_bad(code, origin_key, err);
+        }
+    }
+    rocksdb_free(value);
+    *ret = (enum log_origin)origin;
+    return code;
+}
+
+static enum errc image_load_meta(struct engine *engine, struct image *image, struct err *err) {
+    size_t len = 0;
+    enum errc code = log_store_vote(engine, &image->image.term, &image->image.voted_for, err);
+
     if (code != OK) {
         return code;
     }

@@ -28,6 +28,14 @@ struct log_snapshot {
     size_t manifest_len;
 };
 
+/* How a store got its beginning, when it was given one: never two. On disk: for ever. */
+enum log_origin {
+    LOG_ORIGIN_NONE = 0,  /* an empty store, or one of before this was kept */
+    LOG_ORIGIN_FIRST = 1, /* a first member of a new group */
+    LOG_ORIGIN_JOIN = 2,  /* empty until a leader sends the log */
+    LOG_ORIGIN_ALONE = 3, /* it was made the only voter of what was left of its group */
+};
+
 /* A batch of changes that becomes durable at once. Batches may overlap in time: one is built while
  * the one before is committed by another thread. They are built by one thread, one after another,
  * and committed in the order in which they were built; one with content is dropped only when no
@@ -36,6 +44,7 @@ struct log_batch;
 struct log_batch *log_batch_new(struct engine *engine);
 void log_batch_free(struct log_batch *batch);
 void log_batch_vote(struct log_batch *batch, uint64_t term, uint64_t voted_for);
+void log_batch_origin(struct log_batch *batch, enum log_origin origin);
 /* Delete everything from `first` on, then store the entries there. Borrows (copied). */
 void log_batch_append(struct log_batch *batch, uint64_t first, const struct log_entry *entries,
                       size_t n);
@@ -58,5 +67,11 @@ struct log_image {
 };
 MUSTCHECK enum errc log_store_load(struct engine *engine, struct log_image **ret, struct err *err);
 void log_image_free(struct log_image *image);
+/* The row of log_batch_origin, without reading the log. A number of a later release comes back as
+ * it is. */
+MUSTCHECK enum errc log_store_origin(struct engine *engine, enum log_origin *ret, struct err *err);
+/* Term and vote alone; 0 and 0 on a store without a life. */
+MUSTCHECK enum errc log_store_vote(struct engine *engine, uint64_t *ret_term,
+                                   uint64_t *ret_voted_for, struct err *err);
 
 #endif

@@ -20,6 +20,8 @@ static const ProtobufCMessageDescriptor *record_descriptor(enum record_kind kind
         return &redoubt__key__descriptor;
     case RECORD_REGION:
         return &redoubt__region__descriptor;
+    case RECORD_JOIN_TOKENS:
+        return &redoubt__join_tokens__descriptor;
     case RECORD_ORDER:
     case RECORD_ALIAS:
     case RECORD_APPLIED:

@@ -31,7 +31,8 @@ enum record_kind {
     RECORD_KEY = 7,
     RECORD_ALIAS = 8, /* payload: the key id */
     RECORD_REGION = 9,
-    RECORD_APPLIED = 10 /* payload: u64, little endian */
+    RECORD_APPLIED = 10, /* payload: u64, little endian */
+    RECORD_JOIN_TOKENS = 11
 };
 
 /* Head and message, appended to `out` (look at out->failed). The message's type must be the

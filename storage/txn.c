@@ -328,6 +328,13 @@ void txn_put_region(struct txn *txn, const Redoubt__Region *region) {
     txn_put(txn, &key, RECORD_REGION, &region->base);
 }
 
+void txn_put_join_tokens(struct txn *txn, const Redoubt__JoinTokens *tokens) {
+    struct key key;
+
+    key_join_tokens(&key);
+    txn_put(txn, &key, RECORD_JOIN_TOKENS, &tokens->base);
+}
+
 void txn_each_dirty_region(const struct txn *txn, void (*each)(void *arg, const char *region),
                            void *arg) {
     for (size_t i = 0; i < txn->n_dirty; i++) {

@@ -44,6 +44,7 @@ void txn_put_grave(struct txn *txn, const char *account, const char *name, const
 void txn_put_key(struct txn *txn, const char *account, const Redoubt__Key *key);
 void txn_put_alias(struct txn *txn, const char *account, const char *alias, const char *key_id);
 void txn_put_region(struct txn *txn, const Redoubt__Region *region);
+void txn_put_join_tokens(struct txn *txn, const Redoubt__JoinTokens *tokens);
 
 /* Regions whose outbox this transaction has put entries into since the last txn_commit, for the
  * wake-up of the shipper: calls back once a region. To be asked before txn_commit, to be acted on

@@ -213,6 +213,28 @@ enum errc view_region(const struct view *view, Redoubt__Region **ret) {
     return code;
 }
 
+enum errc view_level(const struct view *view, unsigned *ret) {
+    Redoubt__Region *region = NULL;
+    enum errc code = view_region(view, &region);
+
+    *ret = region != NULL && region->has_level ? region->level : VIEW_LEVEL_FIRST;
+    redoubt__region__free_unpacked(region, NULL);
+    return code;
+}
+
+enum errc view_join_tokens(const struct view *view, Redoubt__JoinTokens **ret) {
+    struct key key;
+    void *message = NULL;
+    enum errc code;
+
+    key_join_tokens(&key);
+    code = get_message(view, true, &key, RECORD_JOIN_TOKENS, &message);
+    if (code == OK) {
+        *ret = message;
+    }
+    return code;
+}
+
 enum errc view_alias(const struct view *view, const char *account, const char *alias, char **ret) {
     struct key key;
     struct held held = {.data = NULL};

@@ -39,6 +39,11 @@ MUSTCHECK enum errc view_key(const struct view *view, const char *account, const
 MUSTCHECK enum errc view_alias(const struct view *view, const char *account, const char *alias,
                                char **ret);
 MUSTCHECK enum errc view_region(const struct view *view, Redoubt__Region **ret);
+/* The level of commands that may be proposed in this region: that of its record, where it has none
+ * (or there is no record yet) VIEW_LEVEL_FIRST. */
+enum { VIEW_LEVEL_FIRST = 2 };
+MUSTCHECK enum errc view_level(const struct view *view, unsigned *ret);
+MUSTCHECK enum errc view_join_tokens(const struct view *view, Redoubt__JoinTokens **ret);
 /* The index of the last applied log entry, 0 at first. */
 MUSTCHECK enum errc view_applied(const struct view *view, uint64_t *ret);
 

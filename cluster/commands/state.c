@@ -84,6 +84,17 @@ Redoubt__Region *state_region(struct txn *txn) {
     return region;
 }
 
+Redoubt__JoinTokens *state_join_tokens(struct txn *txn) {
+    Redoubt__JoinTokens *tokens = NULL;
+
+    must_read(view_join_tokens(txn_view(txn), &tokens), "join tokens", "", "");
+    if (tokens == NULL) {
+        tokens = must_calloc(1, sizeof(*tokens));
+        redoubt__join_tokens__init(tokens);
+    }
+    return tokens;
+}
+
 uint64_t state_secret_count(struct txn *txn, const char *account) {
     uint64_t count = 0;
 
@@ -124,6 +135,10 @@ void key_release(Redoubt__Key **key) {
 
 void region_release(Redoubt__Region **region) {
     redoubt__region__free_unpacked(*region, NULL);
+}
+
+void join_tokens_release(Redoubt__JoinTokens **tokens) {
+    redoubt__join_tokens__free_unpacked(*tokens, NULL);
 }
 
 void text_release(char **text) {

@@ -26,6 +26,8 @@ Redoubt__Grave *state_grave(struct txn *txn, const char *account, const char *na
 Redoubt__Key *state_key(struct txn *txn, const char *account, const char *key_id);
 char *state_alias(struct txn *txn, const char *account, const char *alias);
 Redoubt__Region *state_region(struct txn *txn);
+/* Never NULL: a list without tokens where there is none. */
+Redoubt__JoinTokens *state_join_tokens(struct txn *txn);
 /* Secrets of the account, replicas and scheduled ones included. */
 uint64_t state_secret_count(struct txn *txn, const char *account);
 /* Owned by the caller: view_links_free. */
@@ -39,6 +41,7 @@ void outbox_release(Redoubt__Outbox **entry);
 void grave_release(Redoubt__Grave **grave);
 void key_release(Redoubt__Key **key);
 void region_release(Redoubt__Region **region);
+void join_tokens_release(Redoubt__JoinTokens **tokens);
 void text_release(char **text);
 
 /* malloc's family, aborting without memory. */

@@ -1,6 +1,8 @@
 #include "cluster/commands/valid.h"
 
 #include "base/limits.h"
+#include "cluster/command.h"
+#include "crypto/digest.h"
 #include "crypto/keyring.h"
 
 #include <string.h>
@@ -30,6 +32,14 @@ bool time_is_valid(protobuf_c_boolean has, int64_t ms) {
 
 bool day_is_valid(protobuf_c_boolean has, int64_t day) {
     return has && day >= 0 && day <= TIME_MAX_MS / DAY_MS;
+}
+
+bool level_is_valid(protobuf_c_boolean has, uint32_t level) {
+    return has && level > 0 && level <= COMMAND_LEVEL;
+}
+
+bool token_digest_is_valid(protobuf_c_boolean has, const ProtobufCBinaryData *digest) {
+    return has && digest->len == DIGEST_SIZE;
 }
 
 bool account_is_valid(const char *account) {

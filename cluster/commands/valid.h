@@ -20,6 +20,10 @@ bool text_is_at_most(const char *text, size_t max);
 /* Milliseconds since 1970 in the years up to 9999, so that sums cannot overflow. */
 bool time_is_valid(protobuf_c_boolean has, int64_t ms);
 bool day_is_valid(protobuf_c_boolean has, int64_t day);
+/* A level that this release knows. The envelope has stopped those that do not. */
+bool level_is_valid(protobuf_c_boolean has, uint32_t level);
+/* SHA-256 of a join token. */
+bool token_digest_is_valid(protobuf_c_boolean has, const ProtobufCBinaryData *digest);
 /* Twelve digits. */
 bool account_is_valid(const char *account);
 /* Six letters and digits. */

@@ -608,6 +608,13 @@ static void test_peer_door_refuses(void **state) {
     (void)setup(state);
     peer_post("eu-west-1", "/", "");
     assert_int_equal(exchange.status, 404);
+    (void)setup(state);
+    peer_post("eu-west-1", "/v1/forwards", "");
+    assert_int_equal(exchange.status, 404);
+    (void)setup(state);
+    exchange.peer_node = 7; /* a node of this region ships nothing to it */
+    peer_post("us-east-1", "/v1/replicate", "batch");
+    assert_int_equal(exchange.status, 403);
 }
 
 static void test_replicate(void **state) {

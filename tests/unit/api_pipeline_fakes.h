@@ -23,6 +23,7 @@
 struct exchange {
     struct http_request request;
     const char *peer_region;
+    uint64_t peer_node;
     unsigned replies;
     int status;
     char headers[512];
@@ -67,6 +68,9 @@ struct worker *exchange_worker(const struct exchange *exchange) {
 }
 const char *exchange_peer_region(const struct exchange *exchange) {
     return exchange->peer_region;
+}
+uint64_t exchange_peer_node(const struct exchange *exchange) {
+    return exchange->peer_node;
 }
 
 static void keep(char *out, size_t size, const void *data, size_t len) {

@@ -89,6 +89,7 @@ static void test_every_command_is_read_and_written_again(void **state) {
     }
     expect_read_and_written_again(command_kind_find(COMMAND_SECRET_CREATE), "SECRET_CREATE.2");
     expect_read_and_written_again(command_kind_find(COMMAND_SECRET_PUT), "SECRET_PUT.2");
+    expect_read_and_written_again(command_kind_find(COMMAND_REGION_INIT), "REGION_INIT.2");
 }
 
 static Redoubt__Result *apply_golden(struct machine *m, const char *name) {
@@ -257,6 +258,32 @@ static void test_rotation_means_what_it_meant(void **state) {
     machine_fini(&m);
 }
 
+/* The commands of level 3: on a region that began before it, and on one that begins with it. */
+static void test_levels_and_join_tokens_mean_what_they_meant(void **state) {
+    struct machine m;
+    Redoubt__JoinTokens *tokens = NULL;
+    unsigned level = 0;
+
+    machine_init(&m, EAST);
+    expect_ok(apply_golden(&m, "SET_LEVEL"));
+    assert_int_equal(view_level(machine_view(&m), &level), OK);
+    assert_int_equal(level, 3);
+    expect_ok(apply_golden(&m, "JOIN_TOKEN_SET"));
+    expect_ok(apply_golden(&m, "JOIN_TOKEN_USE"));
+    assert_int_equal(view_join_tokens(machine_view(&m), &tokens), OK);
+    assert_int_equal(tokens->n_tokens, 1);
+    assert_int_equal(tokens->tokens[0]->expires_ms, 1700003600000);
+    assert_true(tokens->tokens[0]->used_by == 0x0123456789abcdefU);
+    assert_string_equal(tokens->tokens[0]->used_address, "n2.example.org:7600,n2.example.org:7500");
+    redoubt__join_tokens__free_unpacked(tokens, NULL);
+    machine_fini(&m);
+    machine_open(&m);
+    expect_ok(apply_golden(&m, "REGION_INIT.2"));
+    assert_int_equal(view_level(machine_view(&m), &level), OK);
+    assert_int_equal(level, 3);
+    machine_fini(&m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_command_is_read_and_written_again),
@@ -264,6 +291,7 @@ int main(void) {
         cmocka_unit_test(test_tags_and_policy_mean_what_they_meant),
         cmocka_unit_test(test_changes_mean_what_they_meant),
         cmocka_unit_test(test_rotation_means_what_it_meant),
+        cmocka_unit_test(test_levels_and_join_tokens_mean_what_they_meant),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -303,6 +303,37 @@ static void test_region(void **state) {
     record_check("record_region", RECORD_REGION, &region.base);
 }
 
+static void test_region_level(void **state) {
+    Redoubt__Region region = REDOUBT__REGION__INIT;
+
+    region.name = text("ap-south-1");
+    region.has_level = 1;
+    region.level = 3;
+    record_check("record_region_level", RECORD_REGION, &region.base);
+}
+
+static void test_join_tokens(void **state) {
+    Redoubt__JoinTokens tokens = REDOUBT__JOIN_TOKENS__INIT;
+    Redoubt__JoinToken used = REDOUBT__JOIN_TOKEN__INIT;
+    Redoubt__JoinToken fresh = REDOUBT__JOIN_TOKEN__INIT;
+    Redoubt__JoinToken *list[] = {&used, &fresh};
+
+    used.has_digest = 1;
+    used.digest = bytes("0123456789abcdef0123456789abcdef");
+    used.has_expires_ms = 1;
+    used.expires_ms = 1700003600000;
+    used.has_used_by = 1;
+    used.used_by = 0x0123456789abcdefU;
+    used.used_address = text("n2.example.org:7600,n2.example.org:7500");
+    fresh.has_digest = 1;
+    fresh.digest = bytes("fedcba9876543210fedcba9876543210");
+    fresh.has_expires_ms = 1;
+    fresh.expires_ms = 1700007200000;
+    tokens.n_tokens = ARRAY_LEN(list);
+    tokens.tokens = list;
+    record_check("record_join_tokens", RECORD_JOIN_TOKENS, &tokens.base);
+}
+
 static void bytes_check(const char *name, enum record_kind kind, const void *payload, size_t len) {
     struct buf content;
     const uint8_t *read = NULL;
@@ -361,6 +392,10 @@ static void test_keys(void **state) {
     key_applied(&key);
     keys_add(&content, &key);
     golden_check("keys", &content);
+    buf_reset(&content);
+    key_join_tokens(&key);
+    keys_add(&content, &key);
+    golden_check("keys_2", &content);
     buf_fini(&content);
 }
 
@@ -516,6 +551,7 @@ static void test_log_meta(void **state) {
     struct buf content;
     uint8_t vote[LOG_VOTE_SIZE];
     uint8_t commits[LOG_COMMITS_SIZE];
+    uint8_t origin[LOG_ORIGIN_SIZE];
     uint64_t one = 0;
     uint64_t two = 0;
 
@@ -533,6 +569,13 @@ static void test_log_meta(void **state) {
     assert_int_equal(log_commits_decode(content.data, content.len, &one), OK);
     assert_int_equal(one, 12345);
     assert_int_equal(log_vote_decode(content.data, content.len, &one, &two), ERR_CORRUPT);
+    buf_reset(&content);
+    log_origin_encode(LOG_ORIGIN_JOIN, origin);
+    buf_append(&content, origin, sizeof(origin));
+    golden_check("log_origin", &content);
+    assert_int_equal(log_origin_decode(content.data, content.len, &one), OK);
+    assert_int_equal(one, LOG_ORIGIN_JOIN);
+    assert_int_equal(log_commits_decode(content.data, content.len, &one), ERR_CORRUPT);
     buf_reset(&content);
     log_snapshot_encode(&content, &snapshot);
     golden_check("log_snapshot", &content);
@@ -556,7 +599,8 @@ int main(void) {
         cmocka_unit_test(test_plain_records), cmocka_unit_test(test_keys),
         cmocka_unit_test(test_key_parsing),   cmocka_unit_test(test_index),
         cmocka_unit_test(test_index_parsing), cmocka_unit_test(test_log_entry),
-        cmocka_unit_test(test_log_meta),
+        cmocka_unit_test(test_log_meta),      cmocka_unit_test(test_region_level),
+        cmocka_unit_test(test_join_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
