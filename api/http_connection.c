@@ -88,9 +88,10 @@ static void connection_rest(struct connection *connection) {
         return;
     }
     connection->phase = phase;
-    connection_set_deadline(connection, phase == PHASE_BODY   ? timeouts->body_ms
-                                        : phase == PHASE_HEAD ? timeouts->head_ms
-                                                              : timeouts->idle_ms);
+    connection_set_deadline(connection, phase == PHASE_BODY ? timeouts->body_ms
+                                        : phase == PHASE_HEAD || connection->is_anonymous
+                                            ? timeouts->head_ms
+                                            : timeouts->idle_ms);
 }
 
 static void load_drop(struct worker *worker) {
@@ -127,6 +128,7 @@ void connection_close(struct connection *connection) {
     LIST_INSERT_HEAD(&worker->closed, connection, link);
     worker->n_connections[connection->listener_index]--;
     metric_add_at(METRIC_HTTP_CONNECTIONS, connection->listener->options.door, -1);
+    worker->n_anonymous[connection->listener_index] -= connection->is_anonymous ? 1 : 0;
     load_drop(worker);
     worker_wake_sweep(worker);
 }
@@ -372,6 +374,26 @@ static void connection_on_write(struct bufferevent *stream, void *arg) {
     }
 }
 
+/* A client that showed nothing: few of them, for little. False when it has to go. */
+static bool connection_admit_anonymous(struct connection *connection,
+                                       const struct ssl_st *session) {
+    const struct listener_options *options = &connection->listener->options;
+    size_t *count = &connection->worker->n_anonymous[connection->listener_index];
+
+    if (options->anonymous_body_max == 0 || !tls_peer_is_anonymous(session)) {
+        LOG_WARN("http.peer_without_region", F_STR("remote", connection->remote));
+        return false;
+    }
+    if (*count >= LIMIT_HTTP_ANONYMOUS) {
+        LOG_DEBUG("http.too_many_anonymous", F_STR("remote", connection->remote));
+        return false;
+    }
+    ++*count;
+    connection->is_anonymous = true;
+    http_parser_set_body_max(connection->parser, options->anonymous_body_max);
+    return true;
+}
+
 static void connection_handshake_done(struct connection *connection) {
     const struct listener_options *options = &connection->listener->options;
     const struct ssl_st *session = bufferevent_openssl_get_ssl(connection->stream);
@@ -379,8 +401,7 @@ static void connection_handshake_done(struct connection *connection) {
     connection->peer_node = tls_peer_node(session);
     if (!tls_peer_region(session, connection->peer_region, sizeof(connection->peer_region))) {
         connection->peer_region[0] = '\0';
-        if (options->need_peer_region) {
-            LOG_WARN("http.peer_without_region", F_STR("remote", connection->remote));
+        if (options->need_peer_region && !connection_admit_anonymous(connection, session)) {
             connection_close(connection);
             return;
         }
@@ -433,6 +454,8 @@ static void remote_text(const struct sockaddr_storage *remote, char out[REMOTE_T
         memcpy(&v6, remote, sizeof(v6));
         (void)inet_ntop(AF_INET6, &v6.sin6_addr, address, sizeof(address));
         (void)snprintf(out, REMOTE_TEXT, "[%s]:%u", address, ntohs(v6.sin6_port));
+    } else if (remote->ss_family == AF_UNIX) {
+        (void)snprintf(out, REMOTE_TEXT, "local");
     } else {
         struct sockaddr_in v4;
         memcpy(&v4, remote, sizeof(v4));
