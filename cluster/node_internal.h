@@ -190,6 +190,8 @@ bool node_member_find(const struct node *node, uint64_t id, struct core_member *
 
 /* node_changes.c */
 void node_changes_take(struct node *node); /* from the mailbox */
+/* Begins to hand the leadership over (0: to any); counted. As core_transfer. */
+MUSTCHECK enum errc node_transfer(struct node *node, uint64_t target);
 void node_changes_look(struct node *node); /* what runs may have come further */
 void node_changes_close(struct node *node);
 

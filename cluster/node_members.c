@@ -305,7 +305,7 @@ static void lead_elsewhere(struct node *node) {
         return;
     }
     node->transfer_tried_ms = node_now(node);
-    if (core_transfer(node->core, node_now(node), 0) != OK) {
+    if (node_transfer(node, 0) != OK) {
         return; /* nobody to take over: it stays, and refuses */
     }
     node_turn(node, "transfer", OK);
