@@ -1,4 +1,5 @@
 /* `redoubt node join` and `rebuild`: an empty store, and a place in the group for it. */
+#include "server/node_cli.h"
 #include "server/node_cli_internal.h"
 
 #include "base/wipe.h"
