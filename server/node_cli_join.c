@@ -350,6 +350,18 @@ static bool was_learner(const struct node_cli *cli, const struct members_file *k
     return false;
 }
 
+static bool knows_another(const struct node_cli *cli, const struct members_file *known) {
+    struct member_address address;
+
+    for (size_t i = 0; i < known->n; i++) {
+        if (known->members[i].id != cli->id &&
+            member_address_parse(known->members[i].address, &address) == OK) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Each that may know the leader, until one answers. */
 static enum errc rejoin(const struct node_cli *cli, const struct members_file *known,
                         struct buf *answer, struct err *err) {
@@ -360,8 +372,7 @@ static enum errc rejoin(const struct node_cli *cli, const struct members_file *k
         return ask_group(cli, cli->address, "/v1/rejoin", true, &ask, answer, err);
     }
     if (code == OK) {
-        code = err_set(err, ERR_UNAVAILABLE,
-                       "no other member is known here: say where one is with --address");
+        code = err_default(err, ERR_UNAVAILABLE);
     }
     for (size_t i = 0; i < known->n; i++) {
         struct member_address door;
@@ -388,6 +399,10 @@ static enum errc rebuild(const struct node_cli *cli, struct err *err) {
     buf_init(&answer, JOIN_ANSWER_MAX);
     if (code == OK) {
         code = members_file_read(cli->config->data, &known, err);
+    }
+    if (code == OK && cli->address == NULL && !knows_another(cli, &known)) {
+        code = err_set(err, ERR_INVALID_PARAMETER,
+                       "no other member is known here: say where one is with --address");
     }
     if (code == OK) {
         code = move_store(cli, err);
