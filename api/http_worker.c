@@ -1,6 +1,8 @@
 #include "api/http_internal.h"
 
+#include "base/local_socket.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/wipe.h"
 #include "base/world.h"
 
@@ -46,6 +48,15 @@ const char *worker_date_line(struct worker *worker) {
         http_date_line(now_s, worker->date_line);
     }
     return worker->date_line;
+}
+
+void worker_count_bodies(struct worker *worker, size_t listener_index, size_t added,
+                         size_t removed) {
+    if (added != removed) {
+        worker->body_bytes[listener_index] += added - removed;
+        metric_add_at(METRIC_HTTP_BODIES, worker->server->listeners[listener_index]->options.door,
+                      (int64_t)added - (int64_t)removed);
+    }
 }
 
 /* --- accepting --- */
@@ -136,6 +147,10 @@ static void acceptor_take(const struct acceptor *acceptor, int fd,
     worker_post(worker, &arrival->task);
 }
 
+static bool acceptor_is_local(const struct acceptor *acceptor) {
+    return acceptor->worker->server->listeners[acceptor->listener_index]->local != NULL;
+}
+
 static void acceptor_on_ready(evutil_socket_t fd, short what, void *arg) {
     struct acceptor *acceptor = arg;
 
@@ -147,6 +162,11 @@ static void acceptor_on_ready(evutil_socket_t fd, short what, void *arg) {
         if (accepted < 0) {
             acceptor_failed(acceptor, errno);
             return;
+        }
+        if (acceptor_is_local(acceptor) && !local_socket_is_trusted(accepted)) {
+            LOG_WARN("http.local_user_refused");
+            (void)close(accepted);
+            continue;
         }
         acceptor_take(acceptor, accepted, &remote);
     }

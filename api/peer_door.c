@@ -1,8 +1,10 @@
 #include "api/peer_door.h"
 
+#include "api/admin_door.h"
 #include "api/replicate_door.h"
 #include "api/request_state.h"
 #include "api/response.h"
+#include "api/snapshot_door.h"
 #include "api/touches.h"
 
 #include <string.h>
@@ -76,27 +78,33 @@ static void forward_handle(struct exchange *exchange, const struct service *serv
 /* Who may use a path. */
 enum {
     REGIONS = 1, /* nodes of the regions that this one's configuration lists */
-    NODES = 2    /* nodes of this region */
+    NODES = 2,   /* nodes of this region */
+    ANYBODY = 4, /* without a certificate too */
 };
 
 struct door_row {
+    const char *method;
     const char *path;
     unsigned who;
     void (*handle)(struct exchange *exchange, const struct service *service);
 };
 
-/* All are POST. */
 static const struct door_row door_rows[] = {
-    {"/v1/forward", REGIONS | NODES, forward_handle},
-    {"/v1/replicate", REGIONS, replicate_handle},
-    {"/v1/replicate/for", NODES, replicate_for_handle},
-    {"/v1/touch", NODES, touch_handle},
+    {"POST", "/v1/forward", REGIONS | NODES, forward_handle},
+    {"POST", "/v1/replicate", REGIONS, replicate_handle},
+    {"POST", "/v1/replicate/for", NODES, replicate_for_handle},
+    {"POST", "/v1/touch", NODES, touch_handle},
+    {"POST", "/v1/snapshot", NODES, snapshot_handle},
+    {"POST", "/v1/admin", NODES, admin_forwarded_handle},
+    {"POST", "/v1/rejoin", NODES, rejoin_handle},
+    {"POST", "/v1/join", ANYBODY, join_handle},
+    {"GET", "/v1/ca", ANYBODY, join_ca_handle},
 };
 
 static const struct door_row *door_find(const struct http_request *request) {
     for (size_t i = 0; i < ARRAY_LEN(door_rows); i++) {
         const struct door_row *row = &door_rows[i];
-        if (strlen(row->path) == request->path_len &&
+        if (strcmp(row->method, request->method) == 0 && strlen(row->path) == request->path_len &&
             memcmp(row->path, request->target, request->path_len) == 0) {
             return row;
         }
@@ -110,9 +118,9 @@ static unsigned door_knows(const struct exchange *exchange, const struct service
     const char *region = exchange_peer_region(exchange);
 
     if (peer_door_is_own(exchange, service)) {
-        return exchange_peer_node(exchange) != 0 ? NODES : 0;
+        return exchange_peer_node(exchange) != 0 ? NODES | ANYBODY : ANYBODY;
     }
-    return peer_door_region(service, region, strlen(region)) != NULL ? REGIONS : 0;
+    return peer_door_region(service, region, strlen(region)) != NULL ? REGIONS | ANYBODY : ANYBODY;
 }
 
 void peer_handle(struct exchange *exchange, void *service) {
@@ -120,13 +128,13 @@ void peer_handle(struct exchange *exchange, void *service) {
     unsigned who = door_knows(exchange, service);
     const struct door_row *row = door_find(request);
 
-    if (who == 0) {
-        response_send_text(exchange, 403, "the certificate of a peer is needed");
-    } else if (row == NULL || strcmp(request->method, "POST") != 0) {
-        response_send_text(exchange, 404, "no such path");
-    } else if ((row->who & who) == 0) {
-        response_send_text(exchange, 403, "not for this certificate");
-    } else {
+    if (row != NULL && (row->who & who) != 0) {
         row->handle(exchange, service);
+    } else if (who == ANYBODY) {
+        response_send_text(exchange, 403, "the certificate of a peer is needed");
+    } else if (row == NULL) {
+        response_send_text(exchange, 404, "no such path");
+    } else {
+        response_send_text(exchange, 403, "not for this certificate");
     }
 }

@@ -3,6 +3,7 @@
 #include "api/error_body.h"
 #include "api/health.h"
 #include "api/peer_door.h"
+#include "api/request_metrics.h"
 #include "api/request_state.h"
 #include "api/response.h"
 #include "api/touches.h"
@@ -40,11 +41,12 @@ static struct request *request_new(struct exchange *exchange, const struct servi
     request->exchange = exchange;
     request->worker = exchange_worker(exchange);
     request->http = exchange_request(exchange);
-    request->start_ms = world_mono_ms(service->world);
+    request->start_us = metric_clock_us();
     request->now_ms = world_wall_ms(service->world);
     world_uuid(service->world, request->id);
     arena_init(&request->arena, LIMIT_REQUEST_ARENA);
     buf_init(&request->body, LIMIT_REPLY_BODY);
+    metric_add(METRIC_REQUESTS_RUNNING, 1);
     return request;
 }
 
@@ -138,9 +140,8 @@ static bool is_worth_a_warning(const struct request *request) {
            (request->identity != NULL || errc_http_status(request->code) != 503);
 }
 
-static void log_outcome(const struct request *request) {
+static void log_outcome(const struct request *request, uint64_t ms) {
     const char *name = request->code == OK ? "OK" : errc_name(request->code);
-    uint64_t ms = world_mono_ms(request->service->world) - request->start_ms;
 
     if (!is_worth_a_warning(request)) {
         LOG_DEBUG("request.done", F_STR("request", request->id), F_STR("op", request->wire.op_name),
@@ -251,11 +252,14 @@ static void propose_after(struct request *request) {
 }
 
 enum step_result step_reply(struct request *request) {
+    uint64_t us = metric_clock_us() - request->start_us;
+
     CHECK((request->holds & HOLD_EXCHANGE) != 0);
     request->holds &= ~(unsigned)HOLD_EXCHANGE;
     worker_timer_cancel(request->timer);
     request->timer = NULL;
-    log_outcome(request);
+    log_outcome(request, us / 1000);
+    request_count(request, us);
     answer(request);
     request->exchange = NULL;
     request->http = NULL;
@@ -286,9 +290,7 @@ void request_start(struct exchange *exchange, const struct service *service, enu
 }
 
 void api_handle(struct exchange *exchange, void *service) {
-    if (health_is_asked(exchange_request(exchange))) {
-        health_answer(exchange, service);
-        return;
+    if (!health_handle(exchange, service, false)) {
+        request_start(exchange, service, FROM_CLIENT, NULL);
     }
-    request_start(exchange, service, FROM_CLIENT, NULL);
 }

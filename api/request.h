@@ -24,6 +24,7 @@
 /* What all requests of a node share. Borrowed by every request. */
 struct service {
     const char *region;
+    const char *data; /* the data folder; NULL: no checkpoints are served */
     const struct world *world;
     struct engine *engine;
     struct node *node;
@@ -38,9 +39,12 @@ struct service {
     const struct quotas *quotas; /* NULL: the service's own */
     struct throttle *throttle;   /* NULL: requests come at any rate */
     const char *functions;       /* endpoint of rotation functions; NULL: none */
+    const char *peer_ca;         /* path of the deployment's authority */
+    const char *peer_ca_key;     /* of its key: this node may sign certificates; NULL: it may not */
 };
 
-/* exchange_handler_fn of the API listener; arg is a struct service. Also answers GET /health. */
+/* exchange_handler_fn of the API listener; arg is a struct service. Also answers
+ * what api/health.h has, without details. */
 void api_handle(struct exchange *exchange, void *service);
 /* exchange_handler_fn of the peer listener: see peer_door.c for its paths. */
 void peer_handle(struct exchange *exchange, void *service);

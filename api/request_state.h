@@ -52,8 +52,8 @@ struct request {
     enum request_from from; /* unless FROM_CLIENT it is answered with a response in a body */
 
     char id[UUID_TEXT];
-    struct wire wire; /* what was asked for; the name is empty until it is known */
-    uint64_t start_ms;
+    struct wire wire;                /* what was asked for; the name is empty until it is known */
+    uint64_t start_us;               /* by metric_clock_us */
     const struct op *op;             /* NULL until known, and for what is not implemented */
     const struct identity *identity; /* borrowed */
     struct arena arena;

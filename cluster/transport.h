@@ -43,22 +43,27 @@ struct transport_options {
     uint64_t self;
     const char *listen;  /* "host:port"; NULL: only dial */
     const char *address; /* told in our hello */
+    uint16_t level_min;  /* so are these; 0: this release's (command.h) */
+    uint16_t level_max;
     struct tls_files tls;
-    /* A message, whole. Borrowed during the call. Must not call back into the transport but to
-     * send. */
+    /* A message, whole. Borrowed during the call. From here and from hello_cb the transport may be
+     * called for everything but transport_free. */
     void (*message_cb)(void *arg, uint64_t from, struct core_bytes message);
     /* Once per stream, in either direction, before any message of it. */
     void (*hello_cb)(void *arg, const struct transport_hello *hello);
     void *arg;
 };
 
-/* Binds. ERR_IO: the address is taken; ERR_INVALID_PARAMETER: the certificate names no node,
- * another one than `self` or another region. Returns owned. */
+/* Binds every address that `listen` stands for. The options' texts are copied. ERR_IO: the address
+ * is taken; ERR_INVALID_PARAMETER: the certificate names no node, another one than `self` or
+ * another region. Returns owned. */
 MUSTCHECK enum errc transport_new(const struct transport_options *options, struct transport **ret,
                                   struct err *err);
-/* Closes every handle; the loop must run on until closed_cb. Nothing is called back after that. */
+/* Closes every handle; the loop must run on until closed_cb (called with the options' arg), which
+ * waits for the system when it looks up a host's name just then. Nothing else is called back after
+ * this call. */
 void transport_close(struct transport *transport, void (*closed_cb)(void *arg));
-/* After closed_cb. Takes NULL too. */
+/* After closed_cb, or in it. Takes NULL too. */
 void transport_free(struct transport *transport);
 
 /* Whom to dial: replaces the former list; streams to those that stay at their address go on. `self`
@@ -66,7 +71,8 @@ void transport_free(struct transport *transport);
 void transport_set_members(struct transport *transport, const struct core_server *members,
                            size_t n);
 
-/* Borrows. False when it was dropped: no such member, not connected, or the queue is full. */
+/* Borrows; goes out at the end of the loop's turn, together with what else is sent in it. False
+ * when it was dropped: no such member, not connected, or the queue is full. */
 bool transport_send(struct transport *transport, uint64_t to, struct core_bytes message);
 
 /* Read certificate, key and authority again for streams that begin from now on. On failure the old

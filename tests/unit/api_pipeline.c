@@ -11,10 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "storage/checkpoint.h"
 #include "tests/unit/api_pipeline_rig.h"
 
 #define UNKNOWN "{\"__type\":\"com.amazon.coral.service#UnknownOperationException\"}"
@@ -67,6 +69,32 @@ static void test_health(void **state) {
     fake.barrier = ERR_UNAVAILABLE;
     handle_text("GET /health?x HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_int_equal(exchange.status, 503);
+    (void)setup(state);
+    handle_text("GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(exchange.status, 200);
+    assert_string_equal(exchange.body, "ok\n");
+    (void)setup(state);
+    fake.barrier = ERR_UNAVAILABLE;
+    handle_text("GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(exchange.status, 503);
+    assert_string_equal(exchange.body, "not ready\n"); /* why is not for everybody */
+    (void)setup(state);
+    fake.barrier = ERR_UNAVAILABLE;
+    handle_text("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(exchange.status, 200);
+}
+
+/* The API's door does not tell about the installation. */
+static void test_no_metrics_here(void **state) {
+    static const char *const paths[] = {"/metrics", "/status"};
+
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        char text[128];
+        (void)setup(state);
+        (void)snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", paths[i]);
+        handle_text(text);
+        assert_int_equal(exchange.status, 400); /* a request like any other, of no protocol */
+    }
 }
 
 static void test_no_authentication(void **state) {
@@ -445,6 +473,78 @@ static void test_peer_door_refuses(void **state) {
     assert_int_equal(exchange.status, 403);
 }
 
+/* A body of bytes, by a node of `from`. */
+static void snapshot_post(const char *data, const char *from, uint64_t node, const void *body,
+                          size_t len) {
+    char head[128];
+    struct buf text;
+
+    buf_init(&text, 4096);
+    (void)snprintf(head, sizeof(head),
+                   "POST /v1/snapshot HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", len);
+    buf_append_str(&text, head);
+    buf_append(&text, body, len);
+    (void)setup(NULL);
+    service.data = data;
+    exchange.peer_region = from;
+    exchange.peer_node = node;
+    assert_int_equal(peer_door_parse(text.data, text.len, &exchange.request), OK);
+    buf_fini(&text);
+    peer_handle(&exchange, &service);
+}
+
+static void test_snapshot(void **state) {
+    struct checkpoint_request request = {
+        .id = "00112233445566ff", .file = "CURRENT", .offset = 2, .len = 5};
+    char data[] = "/tmp/redoubt-test-XXXXXX";
+    char path[128];
+    struct buf body;
+    FILE *file;
+
+    assert_non_null(mkdtemp(data));
+    (void)snprintf(path, sizeof(path), "%s/checkpoints", data);
+    assert_int_equal(mkdir(path, 0700), 0);
+    (void)snprintf(path, sizeof(path), "%s/checkpoints/%s", data, request.id);
+    assert_int_equal(mkdir(path, 0700), 0);
+    (void)snprintf(path, sizeof(path), "%s/checkpoints/%s/CURRENT", data, request.id);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs("0123456789", file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    buf_init(&body, 1024);
+    checkpoint_request_encode(&request, &body);
+
+    snapshot_post(NULL, "us-east-1", 7, body.data, body.len); /* of a node without checkpoints */
+    assert_int_equal(exchange.status, 404);
+    snapshot_post(data, "us-east-1", 7, body.data, body.len);
+    assert_int_equal(exchange.status, 200);
+    assert_string_equal(exchange.body, "23456");
+    snapshot_post(data, "us-east-1", 0, body.data, body.len); /* of this region, but no node */
+    assert_int_equal(exchange.status, 403);
+    snapshot_post(data, "eu-west-1", 7, body.data, body.len); /* a node of another region */
+    assert_int_equal(exchange.status, 403);
+    snapshot_post(data, "us-east-1", 7, body.data, body.len - 1);
+    assert_int_equal(exchange.status, 400);
+    body.data[9] = 200; /* behind the end */
+    snapshot_post(data, "us-east-1", 7, body.data, body.len);
+    assert_int_equal(exchange.status, 200);
+    assert_string_equal(exchange.body, "");
+    body.data[16] = 0xff; /* no file is so long */
+    snapshot_post(data, "us-east-1", 7, body.data, body.len);
+    assert_int_equal(exchange.status, 400);
+    body.data[16] = 0;
+    body.data[1] = 0x99; /* another checkpoint */
+    snapshot_post(data, "us-east-1", 7, body.data, body.len);
+    assert_int_equal(exchange.status, 404);
+    buf_fini(&body);
+    assert_int_equal(unlink(path), 0);
+    (void)snprintf(path, sizeof(path), "%s/checkpoints/%s", data, request.id);
+    assert_int_equal(rmdir(path), 0);
+    (void)snprintf(path, sizeof(path), "%s/checkpoints", data);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(rmdir(data), 0);
+}
+
 static void test_replicate(void **state) {
     fake.inbound_preludes = 3;
     peer_post("eu-west-1", "/v1/replicate", "batch");
@@ -489,6 +589,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_unknown_operations),
         TEST(test_health),
+        TEST(test_no_metrics_here),
         TEST(test_no_authentication),
         TEST(test_throttling),
         TEST(test_validation_and_accounts),
@@ -509,6 +610,7 @@ int main(void) {
         TEST(test_foreign_region),
         TEST(test_forwarded_request),
         TEST(test_peer_door_refuses),
+        TEST(test_snapshot),
         TEST(test_replicate),
         TEST(test_replicate_errors),
     };

@@ -175,6 +175,10 @@ enum errc node_propose(struct node *node, struct proposal *proposal) {
     return fake.propose;
 }
 
+enum errc node_change_ask(struct node *node, struct node_change *change) {
+    return ERR_UNAVAILABLE;
+}
+
 struct peer_call *peer_call_new(void) {
     struct peer_call *call = calloc(1, sizeof(*call));
 
@@ -203,6 +207,9 @@ struct view *view_new(struct engine *engine) {
 }
 void view_free(struct view *view) {
     fake.views--;
+}
+enum errc view_join_tokens(const struct view *view, Redoubt__JoinTokens **ret) {
+    return OK;
 }
 enum errc view_applied(const struct view *view, uint64_t *ret) {
     *ret = 42;
