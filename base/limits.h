@@ -172,6 +172,10 @@ enum {
        what lies around longer will be found by somebody else. */
     LIMIT_JOIN_TOKENS = 64,
     LIMIT_JOIN_TOKEN_S = 7 * 24 * 60 * 60,
+    /* What an administrator asks for waits so long: a new voter has to catch up first. And what is
+       sent for it: the largest is a request for a certificate, of some 500 bytes. */
+    LIMIT_ADMIN_MS = 60 * 1000,
+    LIMIT_ADMIN_BODY = 16 * 1024,
     LIMIT_ADDRESS = 256, /* of a node, both doors: see cluster/member.h */
     /* Between nodes. A queue holds what fits, and at least one message. */
     LIMIT_TRANSPORT_QUEUE =

@@ -236,6 +236,11 @@ static void complete_message(const struct core *core, const struct raft_event *e
     } else if (asked->type == RAFT_APPEND_ENTRIES && asked->append_entries.term < current_term) {
         result->rejected = asked->append_entries.prev_log_index;
         result->last_log_index = 0;
+    } else if (asked->type == RAFT_APPEND_ENTRIES && core_is_installing(core)) {
+        /* We live, and hold nothing yet. A refusal would have it sent again with every heartbeat,
+         * and a leader whose newest snapshot is another would think it lost. */
+        result->rejected = 0;
+        result->last_log_index = 0;
     } else if (asked->type == RAFT_APPEND_ENTRIES) {
         complete_append_result(core, &asked->append_entries, result);
     }

@@ -49,7 +49,8 @@ void node_tickets_read(struct node *node, uint64_t read_id) {
 
 void node_tickets_look(struct node *node) {
     uint64_t leader = core_leader_id(node->core);
-    bool is_self = core_is_current_leader(node->core) && !core_is_transferring(node->core);
+    bool is_self = core_is_current_leader(node->core) && fsm_has_region(node->fsm) &&
+                   !core_is_transferring(node->core);
     struct letter *letter;
 
     if (!is_self && (leader == 0 || leader == node->options.id)) {

@@ -59,7 +59,7 @@ struct peer_client {
     void (*tick)(void *arg, unsigned *ret_wait_ms);
     void *tick_arg;
     pthread_t thread;
-    bool started;
+    bool started, closed;
     /* The client's thread. */
     CURLM *multi;
     uint64_t tick_due_ms;
@@ -641,10 +641,11 @@ enum errc peer_client_start(struct peer_client *client, struct err *err) {
     return OK;
 }
 
-void peer_client_stop(struct peer_client *client) {
-    if (client == NULL) {
+void peer_client_close(struct peer_client *client) {
+    if (client == NULL || client->closed) {
         return;
     }
+    client->closed = true;
     mailbox_close(client->box);
     atomic_store(&client->stopping, true);
     if (client->started) {
@@ -653,7 +654,13 @@ void peer_client_stop(struct peer_client *client) {
     } else {
         cancel_all(client);
     }
-    client_free(client);
+}
+
+void peer_client_stop(struct peer_client *client) {
+    if (client != NULL) {
+        peer_client_close(client);
+        client_free(client);
+    }
 }
 
 /* ---- Other threads ---- */

@@ -62,11 +62,15 @@ MUSTCHECK enum errc peer_client_new(const struct peer_client_options *options,
 void peer_client_set_ticker(struct peer_client *client,
                             void (*tick)(void *arg, unsigned *ret_wait_ms), void *arg);
 MUSTCHECK enum errc peer_client_start(struct peer_client *client, struct err *err);
-/* Cancels what runs (ERR_REGION_UNREACHABLE), stops the thread, frees. Takes NULL too. */
+/* Cancels what runs (ERR_REGION_UNREACHABLE), stops the thread. Until peer_client_stop other
+ * threads may still call and are refused. Takes NULL too. */
+void peer_client_close(struct peer_client *client);
+/* Closes it, frees. Takes NULL too. */
 void peer_client_stop(struct peer_client *client);
 
 /* Takes the call when OK. ERR_BUSY at LIMIT_PEER_CALLS, with `is_forward` at
- * LIMIT_PEER_CALLS_FORWARDED; ERR_INVALID_PARAMETER for an unknown region or node. Any thread. */
+ * LIMIT_PEER_CALLS_FORWARDED; ERR_INVALID_PARAMETER for an unknown region or node; ERR_UNAVAILABLE
+ * when it is closed. Any thread. */
 MUSTCHECK enum errc peer_client_call(struct peer_client *client, struct peer_call *call);
 /* Any thread. */
 void peer_client_wake(struct peer_client *client);

@@ -650,7 +650,9 @@ static void tick(void *arg, unsigned *ret_wait_ms) {
         return;
     }
     node = shipper_node(shipper);
-    /* Without keys nothing can be opened. */
+    /* Without keys nothing can be opened. To lead is enough, no read has to be confirmed: an item
+     * of an old state is STALE where a newer one has been, what it is answered is recorded by a
+     * command that names link and revision, and of two leaders only one can commit. */
     is_leader = node != NULL && shipper->options.keyring != NULL && node_is_leader(node);
     now_ms = world_mono_ms(shipper->options.world);
     shipper->wait_ms = is_leader ? LIMIT_SHIP_SWEEP_MS : FOLLOWER_MS;

@@ -18,6 +18,7 @@ enum setting_kind {
     KIND_REGION,
     KIND_FLAG,
     KIND_LEVEL,
+    KIND_CONSISTENCY,
     KIND_NUMBER
 };
 
@@ -129,6 +130,10 @@ static const char *set_value(struct loading *loading, const struct setting *sett
         return set_flag(at, value) ? NULL : "must be true or false";
     case KIND_LEVEL:
         return log_level_parse(value, at) == 0 ? NULL : "must be debug, info, warn or error";
+    case KIND_CONSISTENCY:
+        *(bool *)at = strcmp(value, "stale") == 0;
+        return *(bool *)at || strcmp(value, "linearizable") == 0 ? NULL
+                                                                 : "must be linearizable or stale";
     case KIND_NUMBER:
         (void)snprintf(loading->why, sizeof(loading->why),
                        "must be a number from %" PRId64 " to %" PRId64, setting->least,

@@ -25,6 +25,7 @@ struct config {
     char api_listen[CONFIG_TEXT];
     int64_t workers;
     bool forward;
+    bool stale_reads;
     char api_cert[CONFIG_TEXT]; /* empty: plain */
     char api_key[CONFIG_TEXT];
     bool allow_plain;

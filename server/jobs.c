@@ -229,6 +229,9 @@ static bool clock_jumped(struct jobs *jobs, int64_t wall_ms) {
     return jumped;
 }
 
+/* To lead is enough, no read has to be confirmed: what is looked for is only proposed, its command
+ * holds what it was proposed for as a precondition, and a leader that was deposed and does not know
+ * it yet cannot commit. */
 void jobs_look(struct jobs *jobs, struct jobs_report *ret) {
     uint64_t began_us = metric_clock_us();
     int64_t now_ms = world_wall_ms(jobs->options.world);

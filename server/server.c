@@ -3,6 +3,7 @@
 #include "api/http_server.h"
 #include "api/request.h"
 #include "api/telemetry.h"
+#include "api/touches.h"
 #include "base/world.h"
 #include "cluster/installer.h"
 #include "cluster/member.h"
@@ -53,6 +54,7 @@ struct parts {
     struct tls_context *api_tls;
     struct http_server *http;
     struct throttle *throttle; /* NULL: off */
+    struct touches *touches;
     struct service service;
     struct telemetry telemetry;
 };
@@ -304,6 +306,10 @@ static enum errc fill_service(struct parts *parts, const struct config *config, 
             return err_default(err, ERR_NO_MEMORY);
         }
     }
+    parts->touches = touches_new(config->region, parts->node, parts->peers, world_system());
+    if (parts->touches == NULL) {
+        return err_default(err, ERR_NO_MEMORY);
+    }
     parts->service = (struct service){
         .region = config->region,
         .data = config->data,
@@ -316,6 +322,8 @@ static enum errc fill_service(struct parts *parts, const struct config *config, 
         .peer_names = config->peer_names,
         .n_peers = config->n_peers,
         .forward = config->forward,
+        .stale_reads = config->stale_reads,
+        .touches = parts->touches,
         .quotas = &config->quotas,
         .throttle = parts->throttle,
         .functions = config->lambda_endpoint[0] != '\0' ? config->lambda_endpoint : NULL,
@@ -375,15 +383,17 @@ static void stop(struct parts *parts) {
         http_server_drain(parts->http, SERVER_GRACE_MS);
     }
     telemetry_close(&parts->telemetry);
+    peer_client_close(parts->peers);
     node_stop(parts->node);
     installer_free(parts->installer);
-    peer_client_stop(parts->peers);
     jobs_free(parts->jobs);
     shipper_free(parts->shipper);
     if (parts->http != NULL) {
         http_server_stop(parts->http, 0);
     }
     node_free(parts->node); /* a worker may have proposed again after the last answer */
+    touches_free(parts->touches);
+    peer_client_stop(parts->peers); /* a worker may have called it until now */
     throttle_free(parts->throttle);
     engine_close(parts->engine);
     tls_context_free(parts->peer_tls);

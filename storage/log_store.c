@@ -289,6 +289,7 @@ enum errc log_store_adopt(struct engine *engine, uint64_t term, uint64_t voted_f
     if (batch == NULL) {
         return err_default(err, ERR_NO_MEMORY);
     }
+    log_batch_origin(batch, LOG_ORIGIN_JOIN); /* whatever the other node's was */
     log_batch_vote(batch, term, voted_for);
     log_batch_snapshot(batch, snapshot, snapshot->index + 1);
     code = log_batch_commit(batch, err);

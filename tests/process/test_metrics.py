@@ -1,6 +1,7 @@
 """Metrics, status and health of a running node: numbers that move as requests are made, no secret among them, sound under load."""
 import json
 import re
+import socket
 import threading
 import time
 import urllib.error
@@ -251,7 +252,25 @@ def test_scrapes_under_load(running):
     assert after['redoubt_http_bodies_bytes{door="api"}'] == 0
     # What reads leave behind (the day of the last access) may still be on its way.
     eventually(lambda: scrape(running, EAST)["redoubt_proposals_waiting"] == 0, what="no proposals")
-    assert 1 <= after['redoubt_http_connections{door="api"}'] <= after['redoubt_http_accepted_connections_total{door="api"}']
+
+
+def test_connections(running):
+    opened, taken = 'redoubt_http_connections{door="api"}', 'redoubt_http_accepted_connections_total{door="api"}'
+    bad = 'redoubt_http_bad_requests_total{door="api"}'
+    before = scrape(running, EAST)
+    sockets = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(5)]
+    eventually(lambda: scrape(running, EAST)[taken] == before[taken] + 5, what="taken")
+    assert scrape(running, EAST)[opened] >= 5
+    sockets[0].sendall(b"nonsense\n\n")
+    assert b" 400 " in sockets[0].recv(100)
+    assert scrape(running, EAST)[bad] == before[bad] + 1
+    # A body that is on its way is held, and counted.
+    sockets[1].sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + b"x" * 60000)
+    eventually(lambda: 60000 <= scrape(running, EAST)['redoubt_http_bodies_bytes{door="api"}'] < 200000, what="the body")
+    for s in sockets:
+        s.close()
+    eventually(lambda: scrape(running, EAST)[opened] <= before[opened], what="closed")
+    assert scrape(running, EAST)['redoubt_http_bodies_bytes{door="api"}'] == 0
 
 
 def settings(tmp_path, text):

@@ -365,6 +365,26 @@ static void test_no_answer_while_installing(void **state) {
     finish(&rig);
 }
 
+/* A node that came back may hear the answer to what it asked before, in the same term. */
+static void test_ids_of_another_life(void **state) {
+    struct rig rig;
+    boot(&rig, 3);
+    follow(&rig, 2, 1, 1, 1, NULL, 0);
+    (void)ask_read(&rig);
+    uint64_t former = told(&rig, 2, CORE_READ_ASK).number;
+    stop(&rig);
+    rig.seed = 77;
+    start(&rig);
+    assert_int_equal(core_term(rig.core), 2); /* no new one: that would depose its leader */
+    assert_null(find(&rig, CORE_EFFECT_VOTE));
+    follow(&rig, 2, 1, 1, 1, NULL, 0);
+    (void)ask_read(&rig);
+    assert_true(told(&rig, 2, CORE_READ_ASK).number != former);
+    say(&rig, 2, CORE_READ_INDEX, former, 1);
+    assert_int_equal(rig.answered, 0);
+    finish(&rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lone_voter_answers_itself),
@@ -381,6 +401,7 @@ int main(void) {
         cmocka_unit_test(test_old_term_resolves_nothing),
         cmocka_unit_test(test_follower_confirms_its_leader_only),
         cmocka_unit_test(test_no_answer_while_installing),
+        cmocka_unit_test(test_ids_of_another_life),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

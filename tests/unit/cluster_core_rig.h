@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,11 +18,12 @@
 #include "cluster/core_internal.h"
 #include "cluster/core_message.h"
 
-enum { EFFECTS_MAX = 64, ENTRIES_MAX = 512, ELECTION_MS = 1000, HEARTBEAT_MS = 100, INFLIGHT = 8 };
+enum { EFFECTS_MAX = 256, ENTRIES_MAX = 512, ELECTION_MS = 1000, HEARTBEAT_MS = 100, INFLIGHT = 8 };
 
 /* A node with its disk. Writes reach the disk when the test says so. */
 struct rig {
     struct core *core;
+    uint32_t seed; /* 0: ids of reads begin at 1 */
     uint64_t now_ms;
     uint64_t term;
     uint64_t voted_for;
@@ -127,7 +129,7 @@ static inline enum errc try_start(struct rig *rig) {
                                                 .election_timeout_ms = ELECTION_MS,
                                                 .heartbeat_ms = HEARTBEAT_MS,
                                                 .max_inflight_entries = INFLIGHT,
-                                                .seed = 0});
+                                                .seed = rig->seed});
     assert_non_null(rig->core);
     return core_start(rig->core, rig->now_ms,
                       &(struct core_persisted){.term = rig->term,

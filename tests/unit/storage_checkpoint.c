@@ -48,6 +48,7 @@ static void assert_installed(struct rig_state expected, uint64_t term, uint64_t 
     struct engine *engine = rig_open(to);
     struct rig_state there = rig_state(engine);
     struct log_image *image = NULL;
+    enum log_origin origin = LOG_ORIGIN_NONE;
 
     assert_int_equal(there.applied, expected.applied);
     assert_int_equal(there.hash, expected.hash);
@@ -62,6 +63,8 @@ static void assert_installed(struct rig_state expected, uint64_t term, uint64_t 
     assert_string_equal((const char *)image->snapshot.configuration, "who is who");
     assert_int_equal(image->snapshot.manifest_len, 0);
     log_image_free(image);
+    assert_ok(log_store_origin(engine, &origin, ERR));
+    assert_int_equal(origin, LOG_ORIGIN_JOIN);
     /* It goes on, and what it syncs now is counted. */
     rig_fill(engine, expected.applied + 1, expected.applied + 100);
     engine_close(engine);
@@ -95,16 +98,16 @@ static void *write_on(void *arg) {
 
 /* What the state was at `index`: the rig's writes depend on nothing else. */
 static struct rig_state state_at(uint64_t index) {
-    char folder[SCRATCH_PATH];
-    struct engine *engine;
+    struct engine *engine = scratch_open(NULL);
+    struct txn *txn = txn_new(engine);
     struct rig_state there;
 
-    scratch_make(folder);
-    engine = rig_open(folder);
-    rig_fill(engine, 1, index);
+    for (uint64_t i = 1; i <= index; i++) {
+        rig_write(engine, txn, NULL, i, false);
+    }
+    txn_free(txn);
     there = rig_state(engine);
     engine_close(engine);
-    scratch_remove(folder);
     return there;
 }
 

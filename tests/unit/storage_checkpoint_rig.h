@@ -64,7 +64,9 @@ static inline void rig_write(struct engine *engine, struct txn *txn, struct log_
     sealed.has_ciphertext = 1;
     sealed.ciphertext.data = value;
     sealed.ciphertext.len = sizeof(value);
-    log_batch_append(batch, index, &entry, 1);
+    if (batch != NULL) {
+        log_batch_append(batch, index, &entry, 1);
+    }
     if (sync) {
         assert_ok(log_batch_commit(batch, ERR));
     }
