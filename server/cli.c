@@ -203,7 +203,7 @@ static int run_region_ca(const struct subcommand *self, int argc, char **argv) {
     return EXIT_SUCCESS;
 }
 
-/* A node's id as <data>/node-id has it; 0 is none. */
+/* A node's id as it is printed everywhere, the digits of the number; 0 is none. */
 static bool read_node(const char *text, uint64_t *ret) {
     uint8_t bytes[NODE_DIGITS / 2];
 
