@@ -20,6 +20,7 @@ struct exchange {
     char remote[REMOTE_TEXT];
     char peer_region[LIMIT_REGION_NAME + 1];
     uint64_t peer_node;
+    bool is_anonymous;
 };
 
 struct exchange *exchange_new(struct connection *connection) {
@@ -39,6 +40,7 @@ struct exchange *exchange_new(struct connection *connection) {
     memcpy(exchange->remote, connection->remote, sizeof(exchange->remote));
     memcpy(exchange->peer_region, connection->peer_region, sizeof(exchange->peer_region));
     exchange->peer_node = connection->peer_node;
+    exchange->is_anonymous = connection->is_anonymous;
     LIST_INSERT_HEAD(&exchange->worker->exchanges, exchange, link);
     return exchange;
 }
@@ -46,7 +48,7 @@ struct exchange *exchange_new(struct connection *connection) {
 void exchange_free(struct exchange *exchange) {
     LIST_REMOVE(exchange, link);
     http_request_fini(&exchange->request);
-    exchange->worker->body_bytes[exchange->listener_index] -= exchange->body_bytes;
+    worker_count_bodies(exchange->worker, exchange->listener_index, 0, exchange->body_bytes);
     if (exchange->worker->draining) {
         worker_wake_sweep(exchange->worker);
     }
@@ -96,7 +98,8 @@ static enum connection_next next_after(const struct exchange *exchange, bool clo
     if (!exchange->request.keep_alive) {
         return NEXT_CLOSE;
     }
-    return close || exchange->worker->draining ? NEXT_LINGER : NEXT_REQUEST;
+    return close || exchange->worker->draining || exchange->is_anonymous ? NEXT_LINGER
+                                                                         : NEXT_REQUEST;
 }
 
 /* Sends the worker's head and a body, and gives up both holds. */

@@ -30,6 +30,7 @@ struct listener {
     int fds[LISTEN_ADDRESSES];
     size_t n_fds;
     unsigned port;
+    char *local; /* owned: the path of a unix socket; NULL: of the network */
 };
 
 struct http_server {
@@ -69,7 +70,8 @@ struct worker {
     struct acceptor *acceptors; /* owned */
     size_t n_acceptors;
     size_t n_connections[LISTENERS_MAX];
-    size_t body_bytes[LISTENERS_MAX]; /* of requests that are being read or handled */
+    size_t n_anonymous[LISTENERS_MAX]; /* of the connections */
+    size_t body_bytes[LISTENERS_MAX];  /* of requests that are being read or handled */
     _Atomic size_t load; /* connections, with those on their way here; read by all workers */
     struct connection_list open;      /* by `link` */
     struct connection_list closed;    /* by `link`; freed by the sweep */
@@ -129,6 +131,7 @@ struct connection {
     char remote[REMOTE_TEXT];
     char peer_region[LIMIT_REGION_NAME + 1];
     uint64_t peer_node;
+    bool is_anonymous; /* counted as such */
 };
 
 /* --- http_worker.c --- */
@@ -145,6 +148,9 @@ void worker_post_drain(struct worker *worker, unsigned grace_ms);
 void worker_post_stop(struct worker *worker);
 /* Let the sweep run in this turn. */
 void worker_wake_sweep(struct worker *worker);
+/* Bodies that this worker holds have grown (or shrunk) by so much. */
+void worker_count_bodies(struct worker *worker, size_t listener_index, size_t added,
+                         size_t removed);
 /* The Date header of now. Borrowed until the next call. */
 const char *worker_date_line(struct worker *worker);
 /* CHECKs that the caller runs on this worker's thread. */

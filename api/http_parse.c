@@ -99,6 +99,12 @@ void http_parser_free(struct http_parser *parser) {
     }
 }
 
+void http_parser_set_body_max(struct http_parser *parser, size_t body_max) {
+    CHECK(http_parser_is_idle(parser));
+    parser->body_max = body_max;
+    request_reset(parser);
+}
+
 /* --- the head, once it is complete --- */
 
 static bool parse_target(struct http_parser *parser, const char *target, size_t len) {

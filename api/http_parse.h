@@ -47,6 +47,8 @@ enum http_parse_status {
 /* Returns owned; NULL without memory. `body_max` in bytes. */
 struct http_parser *http_parser_new(size_t body_max);
 void http_parser_free(struct http_parser *parser);
+/* Another limit; before the first byte. */
+void http_parser_set_body_max(struct http_parser *parser, size_t body_max);
 /* Feed bytes; *ret_used says how many were taken (the rest belongs to what follows). */
 enum http_parse_status http_parser_feed(struct http_parser *parser, const uint8_t *data, size_t len,
                                         size_t *ret_used);

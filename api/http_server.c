@@ -1,5 +1,6 @@
 #include "api/http_internal.h"
 
+#include "base/local_socket.h"
 #include "base/wipe.h"
 
 #include <errno.h>
@@ -36,16 +37,24 @@ static size_t core_count(void) {
     return count > 0 ? (size_t)count : 1;
 }
 
+static void listener_free(struct listener *listener) {
+    for (size_t i = 0; i < listener->n_fds; i++) {
+        (void)close(listener->fds[i]);
+    }
+    if (listener->local != NULL && listener->n_fds > 0) {
+        (void)unlink(listener->local);
+    }
+    free(listener->local);
+    free(listener);
+}
+
 static void server_free(struct http_server *server) {
     for (size_t i = 0; i < server->n_workers; i++) {
         worker_fini(&server->workers[i]);
     }
     free(server->workers);
     for (size_t i = 0; i < server->n_listeners; i++) {
-        for (size_t j = 0; j < server->listeners[i]->n_fds; j++) {
-            (void)close(server->listeners[i]->fds[j]);
-        }
-        free(server->listeners[i]);
+        listener_free(server->listeners[i]);
     }
     CHECK(pthread_cond_destroy(&server->drained_cond) == 0);
     CHECK(pthread_mutex_destroy(&server->lock) == 0);
@@ -236,6 +245,25 @@ static enum errc listener_bind(struct listener *listener, const char *address, s
                                             : strerrordesc_np(last_error));
 }
 
+static const char local_prefix[] = "unix:";
+
+static bool address_is_local(const char *address) {
+    return strncmp(address, local_prefix, sizeof(local_prefix) - 1) == 0;
+}
+
+static enum errc listener_bind_local(struct listener *listener, const char *address,
+                                     struct err *err) {
+    enum errc code;
+
+    listener->local = strdup(address + sizeof(local_prefix) - 1);
+    if (listener->local == NULL) {
+        return err_default(err, ERR_NO_MEMORY);
+    }
+    code = local_socket_listen(listener->local, BACKLOG, &listener->fds[0], err);
+    listener->n_fds = code == OK ? 1 : 0;
+    return code;
+}
+
 static unsigned or_default(unsigned value, unsigned limit) {
     return value != 0 ? value : limit;
 }
@@ -266,12 +294,10 @@ enum errc http_server_listen(struct http_server *server, const struct listener_o
     timeouts->body_ms = or_default(timeouts->body_ms, LIMIT_HTTP_BODY_MS);
     timeouts->idle_ms = or_default(timeouts->idle_ms, LIMIT_HTTP_IDLE_MS);
     timeouts->write_ms = or_default(timeouts->write_ms, LIMIT_HTTP_WRITE_MS);
-    code = listener_bind(listener, options->address, err);
+    code = address_is_local(options->address) ? listener_bind_local(listener, options->address, err)
+                                              : listener_bind(listener, options->address, err);
     if (code != OK) {
-        for (size_t i = 0; i < listener->n_fds; i++) {
-            (void)close(listener->fds[i]);
-        }
-        free(listener);
+        listener_free(listener);
         return code;
     }
     server->listeners[server->n_listeners++] = listener;

@@ -31,14 +31,20 @@ struct http_timeouts {
 
 struct listener_options {
     /* "host:port", "[v6]:port"; without a host all addresses. Every address that a name stands for
-       is bound. Port 0: the system chooses, see http_server_port. */
+       is bound. Port 0: the system chooses, see http_server_port. "unix:PATH": a socket of this
+       machine, for our own user and root alone; the file goes with the server. */
     const char *address;
     struct tls_context *tls; /* borrowed; NULL: plain */
     size_t body_max;
     bool need_peer_region; /* refuse connections whose certificate names no region */
+    /* With it, and a context of tls_server_new_open: clients without any certificate are let in
+       too, for one request each, with a body of at most so many bytes; they take no more than
+       LIMIT_HTTP_ANONYMOUS of a worker's connections. 0: they are not. */
+    size_t anonymous_body_max;
     exchange_handler_fn *handler;
     void *arg;
     struct http_timeouts timeouts;
+    unsigned door;            /* METRIC_DOOR_...: what it is counted as */
     unsigned connections_max; /* per worker; 0: LIMIT_HTTP_CONNECTIONS */
     size_t bodies_max;        /* bytes of bodies, per worker; 0: LIMIT_HTTP_BODIES */
 };
@@ -58,7 +64,8 @@ MUSTCHECK enum errc http_server_start(struct http_server *server, struct err *er
  * caller ends whatever still posts to workers. Once. */
 void http_server_drain(struct http_server *server, unsigned grace_ms);
 /* Drains, unless that was done; then joins the threads and frees. Nobody may post any more.
- * Exchanges without an answer are freed; their handlers never run again. Takes NULL too. */
+ * Timers that are still set run then, early, and must not set others for ever. Exchanges without
+ * an answer are freed; their handlers never run again. Takes NULL too. */
 void http_server_stop(struct http_server *server, unsigned grace_ms);
 
 /* --- worker's thread only, but for worker_post --- */

@@ -83,8 +83,11 @@ enum {
     /* Extensions and trailers of one chunked body, together: no client of ours sends any. */
     LIMIT_HTTP_CHUNK_EXTRA = 4096,
     LIMIT_HTTP_CONNECTIONS = 4096, /* per worker and listener: clients cannot shut the peers out */
-    LIMIT_QUERY_PARAMS = 256,      /* of a signed request: sorting them stays cheap */
-    LIMIT_FORM_PARAMS = 1024,      /* of query and form body; 200 tags of two parameters fit */
+    /* Of these, per worker, of clients without a certificate at the peers' listener: nodes that
+       want to join are few, and the others shall find room. */
+    LIMIT_HTTP_ANONYMOUS = 32,
+    LIMIT_QUERY_PARAMS = 256, /* of a signed request: sorting them stays cheap */
+    LIMIT_FORM_PARAMS = 1024, /* of query and form body; 200 tags of two parameters fit */
     LIMIT_HTTP_HEAD_MS = 10 * 1000,
     LIMIT_HTTP_BODY_MS = 30 * 1000,
     LIMIT_HTTP_IDLE_MS = 120 * 1000,
@@ -156,14 +159,23 @@ enum {
     LIMIT_LOG_STRETCH = 4,
     LIMIT_UNCOMMITTED = 32 * 1024 * 1024, /* soft: entries of a leader that no majority has yet */
     LIMIT_ELECTION_WAIT_MS = 5000,        /* a request waits so long for a leader */
-    LIMIT_TICKETS = 16384, /* reads and writes that wait for the Raft thread's word */
+    LIMIT_ENTRIES_AHEAD = 4,     /* entries of a leader's clients that are on their way together:
+                                    what comes meanwhile shares the next one */
+    LIMIT_CHANGES = 16,          /* changes of the membership that wait for their turn */
+    LIMIT_CHANGE_MS = 60 * 1000, /* and how long one may take */
+    LIMIT_TICKETS = 16384,       /* reads and writes that wait for the Raft thread's word */
     LIMIT_APPEND_BYTES = 4 * 1024 * 1024, /* soft: entries in one message to a follower; one entry
                                              may be larger */
-    LIMIT_MANIFEST = 1024 * 1024,         /* names, sizes and digests of a checkpoint's files */
+    LIMIT_APPEND_PROBE = 64 * 1024, /* soft: the same, while it is not known what fits there */
+    LIMIT_MANIFEST = 1024 * 1024,   /* names, sizes and digests of a checkpoint's files */
     /* Permissions to join that have not expired: a region has few nodes. And how long one holds:
        what lies around longer will be found by somebody else. */
     LIMIT_JOIN_TOKENS = 64,
     LIMIT_JOIN_TOKEN_S = 7 * 24 * 60 * 60,
+    /* What an administrator asks for waits so long: a new voter has to catch up first. And what is
+       sent for it: the largest is a request for a certificate, of some 500 bytes. */
+    LIMIT_ADMIN_MS = 60 * 1000,
+    LIMIT_ADMIN_BODY = 16 * 1024,
     LIMIT_ADDRESS = 256, /* of a node, both doors: see cluster/member.h */
     /* Between nodes. A queue holds what fits, and at least one message. */
     LIMIT_TRANSPORT_QUEUE =
@@ -174,7 +186,14 @@ enum {
     LIMIT_TRANSPORT_RETRY_MS_MAX = 1000,
     LIMIT_TRANSPORT_ACCEPTED = 128, /* streams that others opened, with those in their handshake */
     LIMIT_SNAPSHOT_CHUNK = 1024 * 1024, /* bytes of a snapshot's file in one answer */
-    LIMIT_SNAPSHOT_HOLD_MS = 60 * 1000, /* a checkpoint stays so long after it was last read */
+    /* Between two attempts to fetch a piece: a node that was restarted is soon there again, and one
+       that lost the checkpoint is not asked for it without end. */
+    LIMIT_SNAPSHOT_RETRY_MS_MIN = 50,
+    LIMIT_SNAPSHOT_RETRY_MS_MAX = 2000,
+    LIMIT_SNAPSHOT_CALL_MS = 10 * 1000,  /* one piece: 1 MiB at 1 Mbit/s */
+    LIMIT_SNAPSHOT_STALL_MS = 30 * 1000, /* without a byte: the node that holds it is gone */
+    LIMIT_SNAPSHOT_DAMAGED = 4,          /* files of a wrong digest: the source is damaged */
+    LIMIT_SNAPSHOT_HOLD_MS = 60 * 1000,  /* a checkpoint stays so long after it was last read */
 
     /* The leader's jobs. Commands that are under way together; and of one core they take a tenth:
        after a look that took long they rest nine times as long, up to this. A clock that runs ahead

@@ -32,6 +32,11 @@ struct tls_files {
  * TLS 1.2 and up for the API. Returns owned. */
 MUSTCHECK enum errc tls_server_new(const struct tls_files *files, struct tls_context **ret,
                                    struct err *err);
+/* The same, but a client may also show none (tls_peer_is_anonymous); one that it shows must be
+ * good.
+ */
+MUSTCHECK enum errc tls_server_new_open(const struct tls_files *files, struct tls_context **ret,
+                                        struct err *err);
 void tls_context_free(struct tls_context *context);
 /* A session for an accepted connection; NULL without memory. Owned by the caller, or by the
  * bufferevent it is given to. */
@@ -40,6 +45,9 @@ struct ssl_st *tls_accept(struct tls_context *context);
 MUSTCHECK bool tls_peer_region(const struct ssl_st *session, char *out, size_t out_size);
 /* The node in it; 0 when it names none. */
 uint64_t tls_peer_node(const struct ssl_st *session);
+
+/* The client showed no certificate at all. */
+bool tls_peer_is_anonymous(const struct ssl_st *session);
 
 /* Region and node that a certificate file names (node 0: none). */
 struct tls_name {

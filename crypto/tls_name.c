@@ -126,6 +126,10 @@ uint64_t tls_peer_node(const struct ssl_st *session) {
     return peer_name(session, &name) ? name.node : 0;
 }
 
+bool tls_peer_is_anonymous(const struct ssl_st *session) {
+    return SSL_get0_peer_certificate(session) == NULL;
+}
+
 static void free_cert(X509 **cert) {
     X509_free(*cert);
 }

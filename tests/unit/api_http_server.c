@@ -1,6 +1,10 @@
 /* The HTTP door over real sockets and threads: the life of connections and exchanges. */
 #include "http_rig.h"
 
+#include "base/local_socket.h"
+
+#include <sys/stat.h>
+
 static void test_keep_alive(void **state) {
     unsigned port = 0;
     struct http_server *server = serve(2, NULL, 0, &port);
@@ -303,6 +307,40 @@ static void test_ipv6(void **state) {
     http_server_stop(server, 1000);
 }
 
+/* The door for the administrator: a socket at a path, which goes with the server. */
+static void test_local_door(void **state) {
+    char folder[] = "/tmp/redoubt-door-XXXXXX";
+    char address[96];
+    const char *path = address + strlen("unix:");
+    const struct listener_options options = {
+        .address = address, .body_max = BODY_MAX, .handler = handle};
+    struct http_server *server = NULL;
+    struct err err = {.message = ""};
+    struct stat st;
+    int fd = -1;
+
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(address, sizeof(address), "unix:%s/admin.sock", folder);
+    assert_int_equal(http_server_new(2, &server, &err), OK);
+    assert_int_equal(http_server_listen(server, &options, &err), OK);
+    assert_int_equal(http_server_listen(server, &options, &err), ERR_IO); /* taken */
+    assert_int_equal(http_server_port(server, 0), 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(http_server_start(server, &err), OK);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(local_socket_connect(path, 8000, &fd, &err), OK);
+        send_get(fd, "/remote");
+        expect_answer(fd, 200, "local");
+        send_post(fd, "/later", "some bytes");
+        expect_answer(fd, 200, "some bytes");
+        (void)close(fd);
+    }
+    http_server_stop(server, 1000);
+    assert_int_equal(stat(path, &st), -1);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keep_alive),
@@ -316,6 +354,7 @@ int main(void) {
         cmocka_unit_test(test_raw_reply),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_ipv6),
+        cmocka_unit_test(test_local_door),
     };
 
     /* As the program does. */

@@ -16,6 +16,7 @@ static struct {
     char cert[96];
     char key[96];
     struct tls_context *peers;
+    struct tls_context *open;
     struct tls_context *api;
 } pki;
 
@@ -36,6 +37,7 @@ static int setup(void **state) {
     }
     files = (struct tls_files){.ca_path = pki.ca_cert, .cert_path = pki.cert, .key_path = pki.key};
     assert_int_equal(tls_server_new(&files, &pki.peers, &err), OK);
+    assert_int_equal(tls_server_new_open(&files, &pki.open, &err), OK);
     files.ca_path = NULL;
     assert_int_equal(tls_server_new(&files, &pki.api, &err), OK);
     return 0;
@@ -43,6 +45,7 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
     tls_context_free(pki.peers);
+    tls_context_free(pki.open);
     tls_context_free(pki.api);
     (void)unlink(pki.ca_cert);
     (void)unlink(pki.ca_key);
@@ -60,12 +63,13 @@ static void handle_tls(struct exchange *exchange, void *arg) {
     }
 }
 
-static struct http_server *serve_tls(struct tls_context *tls, bool need_peer_region,
-                                     unsigned *ret_port) {
+static struct http_server *serve_open(struct tls_context *tls, bool need_peer_region,
+                                      size_t anonymous_body_max, unsigned *ret_port) {
     const struct listener_options options = {.address = "127.0.0.1:0",
                                              .tls = tls,
                                              .body_max = BODY_MAX,
                                              .need_peer_region = need_peer_region,
+                                             .anonymous_body_max = anonymous_body_max,
                                              .handler = handle_tls,
                                              .timeouts = {.head_ms = 500}};
     struct http_server *server = NULL;
@@ -76,6 +80,11 @@ static struct http_server *serve_tls(struct tls_context *tls, bool need_peer_reg
     assert_int_equal(http_server_start(server, &err), OK);
     *ret_port = http_server_port(server, 0);
     return server;
+}
+
+static struct http_server *serve_tls(struct tls_context *tls, bool need_peer_region,
+                                     unsigned *ret_port) {
+    return serve_open(tls, need_peer_region, 0, ret_port);
 }
 
 struct client {
@@ -230,6 +239,71 @@ static void test_peer_without_region(void **state) {
     http_server_stop(server, 1000);
 }
 
+/* One request each, small, and few at a time; a peer at the same door has all of it. */
+static void test_anonymous(void **state) {
+    unsigned port = 0;
+    struct http_server *server = serve_open(pki.open, true, 8, &port);
+    struct client client = client_open(port, false);
+    char byte;
+
+    assert_int_equal(SSL_connect(client.session), 1);
+    client_send_text(&client, "GET /region HTTP/1.1\r\nHost: h\r\n\r\n"
+                              "GET /region HTTP/1.1\r\nHost: h\r\n\r\n");
+    client_expect(&client, 200, "");
+    assert_true(SSL_read(client.session, &byte, 1) <= 0);
+    client_close(&client);
+    client = client_open(port, false);
+    assert_int_equal(SSL_connect(client.session), 1);
+    client_send_text(&client, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n");
+    free(client_read(&client, 413));
+    client_close(&client);
+    client = client_open(port, true);
+    assert_int_equal(SSL_connect(client.session), 1);
+    for (int i = 0; i < 3; i++) {
+        client_send_text(&client,
+                         "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n123456789"
+                         "GET /region HTTP/1.1\r\nHost: h\r\n\r\n");
+        client_expect(&client, 200, "123456789");
+        client_expect(&client, 200, "eu-west-1");
+    }
+    client_close(&client);
+    http_server_stop(server, 1000);
+    /* A door that asks for a certificate and lets nobody in without one. */
+    server = serve_tls(pki.open, true, &port);
+    client = client_open(port, false);
+    client_expect_nothing(&client);
+    http_server_stop(server, 1000);
+}
+
+static void test_few_anonymous(void **state) {
+    enum { MANY = 2 * LIMIT_HTTP_ANONYMOUS + 8 };
+    static struct client clients[MANY];
+    unsigned port = 0;
+    struct http_server *server = serve_open(pki.open, true, 8, &port); /* of two workers */
+    struct client peer;
+    int64_t begin = now_ms();
+    unsigned answered = 0;
+    char byte;
+
+    for (size_t i = 0; i < MANY; i++) {
+        clients[i] = client_open(port, false);
+        assert_int_equal(SSL_connect(clients[i].session), 1);
+    }
+    peer = client_open(port, true);
+    assert_int_equal(SSL_connect(peer.session), 1);
+    client_send_text(&peer, "GET /region HTTP/1.1\r\nHost: h\r\n\r\n");
+    client_expect(&peer, 200, "eu-west-1");
+    client_close(&peer);
+    /* Those that were let in say nothing, and are closed as soon as the others. */
+    for (size_t i = 0; i < MANY; i++) {
+        answered += SSL_read(clients[i].session, &byte, 1) > 0;
+        client_close(&clients[i]);
+    }
+    assert_in_range(answered, 0, 2 * LIMIT_HTTP_ANONYMOUS); /* "too slow" is an answer */
+    assert_in_range(now_ms() - begin, 0, 5000);
+    http_server_stop(server, 1000);
+}
+
 static void test_not_tls(void **state) {
     unsigned port = 0;
     struct http_server *server = serve_tls(pki.peers, true, &port);
@@ -273,7 +347,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_peer_region),         cmocka_unit_test(test_large_bodies),
         cmocka_unit_test(test_peer_without_region), cmocka_unit_test(test_not_tls),
-        cmocka_unit_test(test_client_leaves_tls),
+        cmocka_unit_test(test_client_leaves_tls),   cmocka_unit_test(test_anonymous),
+        cmocka_unit_test(test_few_anonymous),
     };
 
     CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
