@@ -182,7 +182,7 @@ enum errc view_join_tokens(const struct view *view, Redoubt__JoinTokens **ret) {
     return OK;
 }
 
-void request_start(struct exchange *exchange, const struct service *service,
+void request_start(struct exchange *exchange, const struct service *service, enum request_from from,
                    struct http_request *forwarded) {
     fail();
 }
