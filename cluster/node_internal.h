@@ -33,9 +33,12 @@ struct letter_list {
     struct letter **last;
 };
 
-/* What is known of a member besides the configuration. */
+/* What is known of a member besides the configuration, and of a stranger: a node of the region that
+ * dialled this one and is in no configuration known here. A node that joins, or was away while the
+ * membership changed, must be able to answer a leader that it does not know yet. */
 struct node_peer {
     uint64_t id;
+    bool is_stranger;
     char address[LIMIT_ADDRESS + 1]; /* as its last hello told; "" before */
     uint16_t level_min, level_max;   /* 0: not told yet */
     uint64_t caught_up_ms;           /* spare: since when it keeps up; 0: it does not */
@@ -108,8 +111,10 @@ struct node {
     struct letter_list leaders;
     struct node_change_state change;
     struct node_checkpoint checkpoint;
-    struct node_peer peers[LIMIT_PEERS];
+    struct node_peer peers[2 * LIMIT_PEERS];
     size_t n_peers;
+    uint64_t strangers_looked_ms;
+    bool has_to_dial;
     uint64_t
         members_digest; /* of the member list that the streams and the peer client were given */
     enum core_role role;
