@@ -32,7 +32,8 @@ static bool line_read(const char *line, struct members_file *ret) {
     if (!admin_id_read(id, &ret->members[ret->n].id)) {
         return false;
     }
-    (void)snprintf(ret->members[ret->n].address, sizeof(ret->members[0].address), "%s", address);
+    (void)snprintf(ret->members[ret->n].address, sizeof(ret->members[0].address), "%.*s",
+                   LIMIT_ADDRESS, address);
     return true;
 }
 
