@@ -10,6 +10,9 @@ enum errc error_public(enum errc code) {
     if (code == ERR_NOT_LEADER) {
         return ERR_UNAVAILABLE; /* nothing happened, another try may find the leader */
     }
+    if (code == ERR_NO_QUORUM || code == ERR_DISK_FULL) {
+        return code; /* a retryable 5xx in plain words */
+    }
     if (!errc_is_known((int)code) || (int)code >= ERRC_HOUSE_FIRST) {
         return ERR_INTERNAL_SERVICE;
     }

@@ -1,5 +1,6 @@
 #include "api/forward.h"
 
+#include "api/peer_door.h"
 #include "api/request_state.h"
 #include "base/log.h"
 
@@ -33,6 +34,51 @@ static void call_done(struct peer_call *call) {
     worker_post(request->worker, &request->task);
 }
 
+/* The other side gives up in time with an answer worth waiting for: the leader after
+ * LIMIT_REQUEST_MS, a node of another region when it has looked for its leader and asked it. */
+enum {
+    LOOK_MS = 500,
+    LEADER_MS = LIMIT_REQUEST_MS + LIMIT_PEER_CONNECT_MS,
+    REGION_MS = LIMIT_ELECTION_WAIT_MS + LEADER_MS + LIMIT_PEER_CONNECT_MS,
+};
+
+static bool is_to_leader(const struct request *request) {
+    return request->region[0] == '\0';
+}
+
+/* A leader that was paused or cut off would let a request wait to the end of its call, while
+ * another node leads. */
+static void look_again(void *arg);
+
+static void look_later(struct request *request) {
+    request->timer = worker_timer_start(request->worker, LOOK_MS, look_again, request);
+}
+
+static void look_again(void *arg) {
+    struct request *request = arg;
+    struct node_status status;
+
+    CHECK(request->step == AT_AWAIT_PEER);
+    node_status(request->service->node, &status);
+    if (status.leader == 0 || status.leader == request->leader) {
+        look_later(request);
+        return;
+    }
+    request->timer = NULL;
+    (void)request_fail(request, ERR_OUTCOME_UNKNOWN);
+    request_give_up(request);
+}
+
+static enum step_result not_sent(struct request *request, enum errc code) {
+    if (code == ERR_BUSY) {
+        return request_fail(request, ERR_BUSY);
+    }
+    /* Where that node is has not come around yet; or this one is stopping, and then the node says
+     * so. */
+    return is_to_leader(request) ? request_next(request, AT_FIND_LEADER)
+                                 : request_fail(request, ERR_REGION_UNREACHABLE);
+}
+
 enum step_result step_forward(struct request *request) {
     struct peer_call *call = peer_call_new();
     enum errc code;
@@ -46,12 +92,12 @@ enum step_result step_forward(struct request *request) {
     if (call->body.failed) {
         return request_fail(request, ERR_NO_MEMORY);
     }
-    call->region = request->region;
+    call->region = is_to_leader(request) ? request->service->region : request->region;
+    call->node = request->leader;
     call->path = "/v1/forward";
     call->content_type = "application/octet-stream";
     call->is_forward = true;
-    /* The other side gives up after LIMIT_REQUEST_MS with an answer worth waiting for. */
-    call->timeout_ms = LIMIT_REQUEST_MS + LIMIT_PEER_CONNECT_MS;
+    call->timeout_ms = is_to_leader(request) ? LEADER_MS : REGION_MS;
     call->done_cb = call_done;
     call->arg = request;
     request->step = AT_AWAIT_PEER;
@@ -59,18 +105,41 @@ enum step_result step_forward(struct request *request) {
     code = peer_client_call(request->service->peers, call);
     if (code != OK) {
         request_unsuspend(request);
-        return request_fail(request, code == ERR_BUSY ? ERR_BUSY : ERR_REGION_UNREACHABLE);
+        return not_sent(request, code);
+    }
+    if (is_to_leader(request)) {
+        look_later(request);
     }
     return STEP_SUSPEND;
+}
+
+/* The leader has not answered with an answer. Did it do what it was asked to? */
+static enum step_result leader_failed(struct request *request) {
+    const struct peer_call *call = request->call;
+
+    if (call->code == ERR_BUSY) {
+        return request_fail(request, ERR_BUSY);
+    }
+    if (call->code == OK ? call->status == PEER_MISDIRECTED : call->is_unsent) {
+        return request_next(request, AT_FIND_LEADER);
+    }
+    if (call->code == OK && call->status < 500) {
+        return request_unavailable(request); /* its door does not let us in */
+    }
+    return request_fail(request, ERR_OUTCOME_UNKNOWN);
 }
 
 enum step_result step_await_peer(struct request *request) {
     const struct peer_call *call = request->call;
 
+    worker_timer_cancel(request->timer);
+    request->timer = NULL;
     if (call->code == OK && call->status == 200) {
         return request_next(request, AT_REPLY);
     }
     LOG_DEBUG("request.forward", F_STR("request", request->id), F_STR("region", request->region),
-              F_I64("status", call->status), F_STR("error", call->error));
-    return request_fail(request, ERR_REGION_UNREACHABLE);
+              F_U64("node", request->leader), F_I64("status", call->status),
+              F_STR("error", call->error));
+    return is_to_leader(request) ? leader_failed(request)
+                                 : request_fail(request, ERR_REGION_UNREACHABLE);
 }

@@ -1,5 +1,6 @@
-/* Bytes for the way to another region: a request as it came, framed so that the other side reads
- * the same request. Pure. The steps FORWARD and AWAIT_PEER are in the same file. */
+/* Bytes for the way to the leader or to another region: a request as it came, framed so that the
+ * other side reads the same request. Pure. The steps FORWARD and AWAIT_PEER are in the same file.
+ */
 #ifndef API_FORWARD_H
 #define API_FORWARD_H
 

@@ -1,6 +1,7 @@
 #include "api/http_internal.h"
 
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/world.h"
 
 #include <arpa/inet.h>
@@ -126,6 +127,7 @@ void connection_close(struct connection *connection) {
     LIST_REMOVE(connection, link);
     LIST_INSERT_HEAD(&worker->closed, connection, link);
     worker->n_connections[connection->listener_index]--;
+    metric_add_at(METRIC_HTTP_CONNECTIONS, connection->listener->options.door, -1);
     worker->n_anonymous[connection->listener_index] -= connection->is_anonymous ? 1 : 0;
     load_drop(worker);
     worker_wake_sweep(worker);
@@ -133,7 +135,7 @@ void connection_close(struct connection *connection) {
 
 void connection_free(struct connection *connection) {
     CHECK(connection->state == CONNECTION_CLOSED && !connection->running);
-    connection->worker->body_bytes[connection->listener_index] -= connection->body_bytes;
+    worker_count_bodies(connection->worker, connection->listener_index, 0, connection->body_bytes);
     bufferevent_free(connection->stream);
     http_parser_free(connection->parser);
     free(connection);
@@ -237,6 +239,7 @@ static void connection_refuse(struct connection *connection, int status, const c
     struct buf *head = &worker->head;
     struct iovec pieces[2];
 
+    metric_add_at(METRIC_HTTP_BAD, connection->listener->options.door, 1);
     LOG_DEBUG("http.refused", F_STR("remote", connection->remote), F_I64("status", status),
               F_STR("reason", reason));
     buf_reset(head);
@@ -282,17 +285,18 @@ static void connection_dispatch(struct connection *connection) {
 /* What the body has grown to; false and the answer is given when that is too much for the worker.
  */
 static bool connection_count_body(struct connection *connection) {
-    size_t *total = &connection->worker->body_bytes[connection->listener_index];
+    struct worker *worker = connection->worker;
+    size_t others = worker->body_bytes[connection->listener_index] - connection->body_bytes;
     size_t size = http_parser_body_size(connection->parser);
 
-    *total -= connection->body_bytes;
-    if (size > 0 && size > connection->listener->options.bodies_max - *total) {
+    if (size > 0 && size > connection->listener->options.bodies_max - others) {
+        worker_count_bodies(worker, connection->listener_index, 0, connection->body_bytes);
         connection->body_bytes = 0;
         http_parser_drop(connection->parser);
         connection_refuse(connection, 503, "too many requests are being read");
         return false;
     }
-    *total += size;
+    worker_count_bodies(worker, connection->listener_index, size, connection->body_bytes);
     connection->body_bytes = size;
     return true;
 }
@@ -487,6 +491,7 @@ static void refuse_overload(struct worker *worker, const struct listener *listen
                                  "Connection: close\r\n\r\n";
     int64_t now_s = now_ms() / 1000;
 
+    metric_add_at(METRIC_HTTP_REFUSED, listener->options.door, 1);
     if (listener->options.tls == NULL) {
         (void)!send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
         (void)shutdown(fd, SHUT_WR);
@@ -534,6 +539,8 @@ void connection_open(struct worker *worker, size_t listener_index, int fd,
     CHECK(evtimer_assign(&connection->timer, worker->base, connection_on_timer, connection) == 0);
     LIST_INSERT_HEAD(&worker->open, connection, link);
     worker->n_connections[listener_index]++;
+    metric_add_at(METRIC_HTTP_CONNECTIONS, listener->options.door, 1);
+    metric_add_at(METRIC_HTTP_ACCEPTED, listener->options.door, 1);
     bufferevent_setcb(connection->stream, connection_on_read, connection_on_write,
                       connection_on_event, connection);
     /* Reading goes on while an exchange is under way, so that a client that leaves is noticed; what

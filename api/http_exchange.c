@@ -48,7 +48,7 @@ struct exchange *exchange_new(struct connection *connection) {
 void exchange_free(struct exchange *exchange) {
     LIST_REMOVE(exchange, link);
     http_request_fini(&exchange->request);
-    exchange->worker->body_bytes[exchange->listener_index] -= exchange->body_bytes;
+    worker_count_bodies(exchange->worker, exchange->listener_index, 0, exchange->body_bytes);
     if (exchange->worker->draining) {
         worker_wake_sweep(exchange->worker);
     }

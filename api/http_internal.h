@@ -148,6 +148,9 @@ void worker_post_drain(struct worker *worker, unsigned grace_ms);
 void worker_post_stop(struct worker *worker);
 /* Let the sweep run in this turn. */
 void worker_wake_sweep(struct worker *worker);
+/* Bodies that this worker holds have grown (or shrunk) by so much. */
+void worker_count_bodies(struct worker *worker, size_t listener_index, size_t added,
+                         size_t removed);
 /* The Date header of now. Borrowed until the next call. */
 const char *worker_date_line(struct worker *worker);
 /* CHECKs that the caller runs on this worker's thread. */

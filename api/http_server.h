@@ -44,6 +44,7 @@ struct listener_options {
     exchange_handler_fn *handler;
     void *arg;
     struct http_timeouts timeouts;
+    unsigned door;            /* METRIC_DOOR_...: what it is counted as */
     unsigned connections_max; /* per worker; 0: LIMIT_HTTP_CONNECTIONS */
     size_t bodies_max;        /* bytes of bodies, per worker; 0: LIMIT_HTTP_BODIES */
 };
@@ -63,7 +64,8 @@ MUSTCHECK enum errc http_server_start(struct http_server *server, struct err *er
  * caller ends whatever still posts to workers. Once. */
 void http_server_drain(struct http_server *server, unsigned grace_ms);
 /* Drains, unless that was done; then joins the threads and frees. Nobody may post any more.
- * Exchanges without an answer are freed; their handlers never run again. Takes NULL too. */
+ * Timers that are still set run then, early, and must not set others for ever. Exchanges without
+ * an answer are freed; their handlers never run again. Takes NULL too. */
 void http_server_stop(struct http_server *server, unsigned grace_ms);
 
 /* --- worker's thread only, but for worker_post --- */

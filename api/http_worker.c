@@ -2,6 +2,7 @@
 
 #include "base/local_socket.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/wipe.h"
 #include "base/world.h"
 
@@ -47,6 +48,15 @@ const char *worker_date_line(struct worker *worker) {
         http_date_line(now_s, worker->date_line);
     }
     return worker->date_line;
+}
+
+void worker_count_bodies(struct worker *worker, size_t listener_index, size_t added,
+                         size_t removed) {
+    if (added != removed) {
+        worker->body_bytes[listener_index] += added - removed;
+        metric_add_at(METRIC_HTTP_BODIES, worker->server->listeners[listener_index]->options.door,
+                      (int64_t)added - (int64_t)removed);
+    }
 }
 
 /* --- accepting --- */
@@ -235,6 +245,49 @@ static void worker_on_sweep(evutil_socket_t fd, short what, void *arg) {
     worker_sweep(arg);
 }
 
+/* --- timers --- */
+
+static void timer_remove(struct worker_timer *timer) {
+    LIST_REMOVE(timer, link);
+    (void)evtimer_del(&timer->event);
+    free(timer);
+}
+
+static void timer_on_due(evutil_socket_t fd, short what, void *arg) {
+    struct worker_timer *timer = arg;
+    void (*run)(void *) = timer->run;
+    void *run_arg = timer->arg;
+
+    timer_remove(timer);
+    run(run_arg);
+}
+
+struct worker_timer *worker_timer_start(struct worker *worker, unsigned ms, void (*run)(void *arg),
+                                        void *arg) {
+    struct worker_timer *timer = calloc(1, sizeof(*timer));
+    struct timeval after = timeval_of(ms);
+
+    worker_check_thread(worker);
+    if (timer == NULL) {
+        return NULL;
+    }
+    timer->run = run;
+    timer->arg = arg;
+    CHECK(evtimer_assign(&timer->event, worker->base, timer_on_due, timer) == 0);
+    if (evtimer_add(&timer->event, &after) != 0) {
+        free(timer);
+        return NULL;
+    }
+    LIST_INSERT_HEAD(&worker->timers, timer, link);
+    return timer;
+}
+
+void worker_timer_cancel(struct worker_timer *timer) {
+    if (timer != NULL) {
+        timer_remove(timer);
+    }
+}
+
 /* --- posted tasks --- */
 
 void worker_post(struct worker *worker, struct worker_task *task) {
@@ -303,15 +356,26 @@ void worker_post_stop(struct worker *worker) {
     worker_post(worker, &worker->stop_task);
 }
 
+/* Ahead of its time. True if there was one. */
+static bool worker_run_timer(struct worker *worker) {
+    struct worker_timer *timer = LIST_FIRST(&worker->timers);
+
+    if (timer != NULL) {
+        timer_on_due(-1, EV_TIMEOUT, timer);
+    }
+    return timer != NULL;
+}
+
 void *worker_main(void *arg) {
     struct worker *worker = arg;
 
     worker_of_thread = worker;
     CHECK(event_base_dispatch(worker->base) >= 0);
-    /* What was posted before the stop is run, not dropped: a task may own memory. */
+    /* What was posted before the stop is run, not dropped, and so is what waits for its time: a
+     * task may own memory. */
     do {
         worker_sweep(worker);
-    } while (worker_run_tasks(worker));
+    } while (worker_run_tasks(worker) || worker_run_timer(worker));
     worker_of_thread = NULL;
     return NULL;
 }
@@ -361,47 +425,4 @@ void worker_fini(struct worker *worker) {
     }
     mailbox_free(worker->mailbox);
     buf_fini(&worker->head);
-}
-
-/* --- timers --- */
-
-static void timer_remove(struct worker_timer *timer) {
-    LIST_REMOVE(timer, link);
-    (void)evtimer_del(&timer->event);
-    free(timer);
-}
-
-static void timer_on_due(evutil_socket_t fd, short what, void *arg) {
-    struct worker_timer *timer = arg;
-    void (*run)(void *) = timer->run;
-    void *run_arg = timer->arg;
-
-    timer_remove(timer);
-    run(run_arg);
-}
-
-struct worker_timer *worker_timer_start(struct worker *worker, unsigned ms, void (*run)(void *arg),
-                                        void *arg) {
-    struct worker_timer *timer = calloc(1, sizeof(*timer));
-    struct timeval after = timeval_of(ms);
-
-    worker_check_thread(worker);
-    if (timer == NULL) {
-        return NULL;
-    }
-    timer->run = run;
-    timer->arg = arg;
-    CHECK(evtimer_assign(&timer->event, worker->base, timer_on_due, timer) == 0);
-    if (evtimer_add(&timer->event, &after) != 0) {
-        free(timer);
-        return NULL;
-    }
-    LIST_INSERT_HEAD(&worker->timers, timer, link);
-    return timer;
-}
-
-void worker_timer_cancel(struct worker_timer *timer) {
-    if (timer != NULL) {
-        timer_remove(timer);
-    }
 }

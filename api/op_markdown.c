@@ -155,7 +155,7 @@ static const char *consistency(const struct op *op) {
     return op->stateless
                ? "no state is read"
                : "a linearizable read; with `x-redoubt-consistency: stale` the node's own "
-                 "state";
+                 "state, whose index and age are in the answer's headers";
 }
 
 static const char *idempotency(const struct op *op) {

@@ -2,8 +2,11 @@
 
 #include "api/error_body.h"
 #include "api/health.h"
+#include "api/peer_door.h"
+#include "api/request_metrics.h"
 #include "api/request_state.h"
 #include "api/response.h"
+#include "api/touches.h"
 #include "base/log.h"
 #include "base/wipe.h"
 
@@ -38,11 +41,12 @@ static struct request *request_new(struct exchange *exchange, const struct servi
     request->exchange = exchange;
     request->worker = exchange_worker(exchange);
     request->http = exchange_request(exchange);
-    request->start_ms = world_mono_ms(service->world);
+    request->start_us = metric_clock_us();
     request->now_ms = world_wall_ms(service->world);
     world_uuid(service->world, request->id);
     arena_init(&request->arena, LIMIT_REQUEST_ARENA);
     buf_init(&request->body, LIMIT_REPLY_BODY);
+    metric_add(METRIC_REQUESTS_RUNNING, 1);
     return request;
 }
 
@@ -52,7 +56,7 @@ static void request_free(struct request *request) {
     peer_call_free(request->call);
     buf_fini(&request->body);
     arena_fini(&request->arena);
-    if (request->is_forwarded) {
+    if (request->from != FROM_CLIENT) {
         http_request_fini(&request->own_http);
     }
     request->magic = 0;
@@ -84,20 +88,31 @@ static void request_run(struct request *request) {
 static void deadline_run(void *arg) {
     struct request *request = arg;
 
-    CHECK(request->magic == REQUEST_MAGIC && step_rows[request->step].waits == WAITS_COMMIT);
     request->timer = NULL;
     /* Behind a prelude nothing of the request itself was proposed yet. */
-    request->code = request->is_prelude ? ERR_UNAVAILABLE : ERR_OUTCOME_UNKNOWN;
-    (void)err_default(&request->err, request->code);
-    request->step = AT_REPLY;
+    if (request->step == AT_AWAIT_COMMIT && !request->is_prelude) {
+        (void)request_fail(request, ERR_OUTCOME_UNKNOWN);
+    } else {
+        (void)request_unavailable(request);
+    }
+    request_give_up(request);
+}
+
+void request_give_up(struct request *request) {
+    CHECK(request->magic == REQUEST_MAGIC && (request->holds & HOLD_IO) != 0 &&
+          request->step == AT_REPLY);
     request_run(request);
 }
 
 void request_suspend(struct request *request) {
     CHECK((request->holds & HOLD_IO) == 0);
     request->holds |= HOLD_IO;
-    /* A call to a peer has its own deadline. */
-    if (request->timer == NULL && step_rows[request->step].waits == WAITS_COMMIT) {
+    /* A call to a peer has its own deadline. A ticket has one too, but the node may be held up by a
+     * slow disk. */
+    if (step_rows[request->step].waits == WAITS_PEER) {
+        worker_timer_cancel(request->timer);
+        request->timer = NULL;
+    } else if (request->timer == NULL) {
         request->timer =
             worker_timer_start(request->worker, LIMIT_REQUEST_MS, deadline_run, request);
     }
@@ -125,13 +140,13 @@ void request_resume(struct request *request) {
 /* A forwarded request's signature is checked elsewhere: whoever sends such ones while the other
  * region is away must not be able to fill the log. The shipper tells of the outage. */
 static bool is_worth_a_warning(const struct request *request) {
-    return request->code != OK && errc_http_status(request->code) >= 500 &&
+    return request->code != OK && request->code != ERR_NOT_LEADER &&
+           errc_http_status(request->code) >= 500 &&
            (request->identity != NULL || errc_http_status(request->code) != 503);
 }
 
-static void log_outcome(const struct request *request) {
+static void log_outcome(const struct request *request, uint64_t ms) {
     const char *name = request->code == OK ? "OK" : errc_name(request->code);
-    uint64_t ms = world_mono_ms(request->service->world) - request->start_ms;
 
     if (!is_worth_a_warning(request)) {
         LOG_DEBUG("request.done", F_STR("request", request->id), F_STR("op", request->wire.op_name),
@@ -174,18 +189,44 @@ static void send_error(struct request *request) {
                                                                            : errc_sentence(code));
     response.body = request->body.data;
     response.body_len = request->body.len;
-    response_send(request->exchange, request->is_forwarded, request->service->world, &response);
+    response_send(request->exchange, request->from != FROM_CLIENT, request->service->world,
+                  &response);
 }
 
 static void send_success(struct request *request) {
     const struct response response = {.status = 200,
                                       .request_id = request->id,
-                                      .has_applied = request->has_applied,
+                                      .is_stale = request->is_stale,
                                       .applied = request->applied,
+                                      .age_ms = request->age_ms,
                                       .body = request->body.data,
                                       .body_len = request->body.len};
 
-    response_send(request->exchange, request->is_forwarded, request->service->world, &response);
+    response_send(request->exchange, request->from != FROM_CLIENT, request->service->world,
+                  &response);
+}
+
+/* What another node has answered, as it came. */
+static void send_answer(struct request *request) {
+    const struct buf *response = &request->call->response;
+
+    if (request->from == FROM_CLIENT) {
+        exchange_reply_raw(request->exchange, response->data, response->len);
+    } else {
+        response_send_raw(request->exchange, response->data, response->len);
+    }
+}
+
+static void answer(struct request *request) {
+    if (request->code == ERR_NOT_LEADER && request->from == FROM_NODE) {
+        response_send_text(request->exchange, PEER_MISDIRECTED, "not the leader");
+    } else if (request->code != OK) {
+        send_error(request);
+    } else if (request->call != NULL) {
+        send_answer(request);
+    } else {
+        send_success(request);
+    }
 }
 
 static void proposal_drop(struct proposal *proposal) {
@@ -200,6 +241,11 @@ static void propose_after(struct request *request) {
     if (request->code != OK || request->context.after == NULL) {
         return;
     }
+    if (!node_is_leader(request->service->node)) {
+        touches_leave(request->service->touches, request->context.after_type,
+                      request->context.after);
+        return;
+    }
     proposal = proposal_new(request->context.after_type, request->context.after);
     if (proposal == NULL) {
         return;
@@ -211,19 +257,15 @@ static void propose_after(struct request *request) {
 }
 
 enum step_result step_reply(struct request *request) {
+    uint64_t us = metric_clock_us() - request->start_us;
+
     CHECK((request->holds & HOLD_EXCHANGE) != 0);
     request->holds &= ~(unsigned)HOLD_EXCHANGE;
     worker_timer_cancel(request->timer);
     request->timer = NULL;
-    log_outcome(request);
-    if (request->code != OK) {
-        send_error(request);
-    } else if (request->call != NULL) {
-        exchange_reply_raw(request->exchange, request->call->response.data,
-                           request->call->response.len);
-    } else {
-        send_success(request);
-    }
+    log_outcome(request, us / 1000);
+    request_count(request, us);
+    answer(request);
     request->exchange = NULL;
     request->http = NULL;
     propose_after(request);
@@ -233,7 +275,7 @@ enum step_result step_reply(struct request *request) {
 
 /* --- the door --- */
 
-void request_start(struct exchange *exchange, const struct service *service,
+void request_start(struct exchange *exchange, const struct service *service, enum request_from from,
                    struct http_request *forwarded) {
     struct request *request = request_new(exchange, service);
 
@@ -244,18 +286,16 @@ void request_start(struct exchange *exchange, const struct service *service,
         response_send_text(exchange, 503, "out of memory");
         return;
     }
-    if (forwarded != NULL) {
+    if (from != FROM_CLIENT) {
         request->own_http = *forwarded;
         request->http = &request->own_http;
-        request->is_forwarded = true;
+        request->from = from;
     }
     request_run(request);
 }
 
 void api_handle(struct exchange *exchange, void *service) {
-    if (health_is_asked(exchange_request(exchange))) {
-        health_answer(exchange, service);
-        return;
+    if (!health_handle(exchange, service, false)) {
+        request_start(exchange, service, FROM_CLIENT, NULL);
     }
-    request_start(exchange, service, NULL);
 }

@@ -52,7 +52,7 @@ enum step_result step_authenticate(struct request *request) {
     const struct region_rules rules = {.own = service->region,
                                        .peers = service->peer_names,
                                        .n_peers = service->n_peers,
-                                       .forward = service->forward && !request->is_forwarded};
+                                       .forward = service->forward && request->from == FROM_CLIENT};
     struct sigv4_request view;
     struct sigv4_claim claim;
     bool forward = false;
@@ -110,7 +110,8 @@ static enum errc decode_consistency(struct request *request) {
                        "satisfy constraint: Member must satisfy enum value set: [linearizable, "
                        "stale]");
     }
-    request->context.stale = text != NULL && text_is(text, len, "stale");
+    request->context.stale =
+        text != NULL ? text_is(text, len, "stale") : request->service->stale_reads;
     return OK;
 }
 
@@ -159,19 +160,82 @@ enum step_result step_authorize(struct request *request) {
     return request_next(request, AT_BARRIER);
 }
 
-/* --- BARRIER --- */
+/* --- BARRIER, AWAIT_READ --- */
 
-/* Writes wait for it too: what they prepare from should not be older than what was acknowledged. */
-enum step_result step_barrier(struct request *request) {
-    bool is_read = request->op->class == OP_READ;
-
-    if (!(is_read && (request->context.stale || request->op->stateless))) {
-        enum errc code = node_read_barrier(request->service->node);
-        if (code != OK) {
-            return request_fail(request, code);
-        }
+enum step_result request_unavailable(struct request *request) {
+    if (request->op != NULL && request->op->class == OP_READ) {
+        (void)err_set(&request->err, ERR_UNAVAILABLE,
+                      "Whether this node's state is current cannot be told now. Try again, or "
+                      "accept an older state with the header x-redoubt-consistency: stale.");
+    } else {
+        (void)err_default(&request->err, ERR_UNAVAILABLE);
     }
-    return request_next(request, is_read ? AT_RUN : AT_PREPARE);
+    return request_fail(request, ERR_UNAVAILABLE);
+}
+
+enum step_result request_unanswered(struct request *request) {
+    enum errc code = request->ticket.code;
+    bool is_plain = code == ERR_BUSY || (code == ERR_NO_QUORUM && request->op->class == OP_WRITE);
+
+    return is_plain ? request_fail(request, code) : request_unavailable(request);
+}
+
+/* The worker's turn, with the answer in the ticket. */
+static void ticket_run(struct worker_task *task) {
+    request_resume(CONTAINER_OF(task, struct request, task));
+}
+
+/* The Raft thread: pass on, nothing else. */
+static void ticket_done(struct ticket *ticket) {
+    struct request *request = ticket->arg;
+
+    request->task.run = ticket_run;
+    worker_post(request->worker, &request->task);
+}
+
+enum step_result request_ask(struct request *request, enum ticket_kind kind, uint64_t deadline_ms,
+                             enum step step) {
+    enum errc code;
+
+    request->ticket = (struct ticket){
+        .kind = kind, .deadline_ms = deadline_ms, .done_cb = ticket_done, .arg = request};
+    /* Before the call: the answer may be on its way back before it returns. */
+    request->step = step;
+    request_suspend(request);
+    code = node_ask(request->service->node, &request->ticket);
+    if (code == OK) {
+        return STEP_SUSPEND;
+    }
+    request_unsuspend(request);
+    request->ticket.code = code;
+    return STEP_MORE;
+}
+
+static enum step_result ask_to_read(struct request *request) {
+    return request_ask(request, TICKET_READ,
+                       world_mono_ms(request->service->world) + LIMIT_ELECTION_WAIT_MS,
+                       AT_AWAIT_READ);
+}
+
+/* Writes prepare from whatever is here: what they propose is judged by the state machine, and a
+ * refusal is confirmed by a read before it goes out. */
+enum step_result step_barrier(struct request *request) {
+    if (request->op->class == OP_WRITE) {
+        return request_next(request, AT_PREPARE);
+    }
+    if (request->context.stale || request->op->stateless ||
+        node_read_barrier(request->service->node) == OK) {
+        return request_next(request, AT_RUN);
+    }
+    return ask_to_read(request);
+}
+
+enum step_result step_await_read(struct request *request) {
+    if (request->ticket.code != OK) {
+        return request_unanswered(request);
+    }
+    request->is_confirmed = true;
+    return request_next(request, request->op->class == OP_READ ? AT_RUN : AT_PREPARE);
 }
 
 /* --- RUN, PREPARE, WORD: the handler's functions --- */
@@ -220,21 +284,26 @@ static enum errc run_in_view(struct request *request, const struct view *view) {
         return ERR_NO_MEMORY;
     }
     context_fill(request, view);
-    if (request->context.stale) {
+    if (request->is_stale) {
         code = view_applied(view, &request->applied);
         if (code != OK) {
             return code;
         }
-        request->has_applied = true;
     }
     code = request->op->read(&request->context, request->in, out);
     return code == OK ? encode_reply(request, out) : code;
 }
 
 enum step_result step_run(struct request *request) {
-    struct view *view = view_new(request->service->engine);
+    struct view *view;
     enum errc code;
 
+    request->is_stale = request->context.stale && !request->op->stateless;
+    if (request->is_stale) {
+        /* Before the view is made: it is no older than this says. */
+        request->age_ms = node_age_ms(request->service->node);
+    }
+    view = view_new(request->service->engine);
     if (view == NULL) {
         return request_fail(request, ERR_NO_MEMORY);
     }
@@ -276,7 +345,7 @@ static enum errc prepare_proposal(struct request *request) {
         return code;
     }
     request->is_prelude = command.prelude;
-    if (command.prelude && ++request->preludes > LIMIT_PRELUDES) {
+    if (command.prelude && request->preludes == LIMIT_PRELUDES) {
         return err_set(&request->err, ERR_INTERNAL_SERVICE, "preludes without end");
     }
     request->proposal = proposal_new(command.type, command.message);
@@ -288,21 +357,35 @@ static enum errc prepare_proposal(struct request *request) {
     return OK;
 }
 
-enum step_result step_prepare(struct request *request) {
-    enum errc code = prepare_proposal(request);
+/* A refusal from an old state (of a leader that was deposed and does not know it yet) could tell of
+ * what is no longer so. */
+static enum step_result not_prepared(struct request *request, enum errc code, bool was_current) {
+    return was_current || errc_http_status(code) >= 500 ? request_fail(request, code)
+                                                        : ask_to_read(request);
+}
 
+enum step_result step_prepare(struct request *request) {
+    struct node *node = request->service->node;
+    bool is_current = request->is_confirmed || node_read_barrier(node) == OK;
+    enum errc code;
+
+    if (!node_is_leader(node)) {
+        return request_next(request, AT_FIND_LEADER);
+    }
+    code = prepare_proposal(request);
     if (code != OK) {
-        return request_fail(request, code);
+        return not_prepared(request, code, is_current);
     }
     /* Before the call: the answer may be on its way back before it returns. */
     request->step = AT_AWAIT_COMMIT;
     request_suspend(request);
-    code = node_propose(request->service->node, request->proposal);
-    if (code != OK) {
-        request_unsuspend(request);
-        return request_fail(request, code);
+    code = node_propose(node, request->proposal);
+    if (code == OK) {
+        return STEP_SUSPEND;
     }
-    return STEP_SUSPEND;
+    request_unsuspend(request);
+    request->proposal->code = code;
+    return STEP_MORE;
 }
 
 /* The state machine's refusal, in its own words. */
@@ -316,23 +399,46 @@ static enum errc refusal(struct request *request, const Redoubt__Result *result)
     return err_default(&request->err, code);
 }
 
+/* Nothing of the request itself happened, and another node may be the one to ask. */
+static bool is_elsewhere(const struct request *request, enum errc code) {
+    if (code == ERR_DISK_FULL) { /* it gives up leadership, unless it is alone */
+        return node_read_barrier(request->service->node) != OK;
+    }
+    if (code == ERR_OUTCOME_UNKNOWN) {
+        return request->is_prelude; /* what is missing is made by it, or again */
+    }
+    return code == ERR_NOT_LEADER || code == ERR_UNAVAILABLE; /* this node is stopping */
+}
+
+static enum step_result not_committed(struct request *request, enum errc code) {
+    if (is_elsewhere(request, code)) {
+        return request_next(request, AT_FIND_LEADER);
+    }
+    request->err.code = OK;
+    return request_fail(request, code);
+}
+
+static enum step_result prelude_applied(struct request *request, enum errc code) {
+    if (code != OK) {
+        /* Not the caller's doing, and none of its operation's errors. */
+        (void)err_set(&request->err, ERR_INTERNAL_SERVICE, "a prelude was refused: %s",
+                      errc_name(code));
+        return request_fail(request, ERR_INTERNAL_SERVICE);
+    }
+    request->preludes++;
+    proposal_free(request->proposal);
+    request->proposal = NULL;
+    return request_next(request, AT_PREPARE);
+}
+
 enum step_result step_await_commit(struct request *request) {
     const struct proposal *proposal = request->proposal;
 
     if (proposal->code != OK) {
-        request->err.code = OK;
-        return request_fail(request, proposal->code);
+        return not_committed(request, proposal->code);
     }
     if (request->is_prelude) {
-        if (proposal->result->code != OK) {
-            /* Not the caller's doing, and none of its operation's errors. */
-            (void)err_set(&request->err, ERR_INTERNAL_SERVICE, "a prelude was refused: %s",
-                          errc_name((enum errc)proposal->result->code));
-            return request_fail(request, ERR_INTERNAL_SERVICE);
-        }
-        proposal_free(request->proposal);
-        request->proposal = NULL;
-        return request_next(request, AT_PREPARE);
+        return prelude_applied(request, (enum errc)proposal->result->code);
     }
     if (proposal->result->code != OK) {
         return request_fail(request, refusal(request, proposal->result));

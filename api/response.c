@@ -18,11 +18,17 @@ static void headers_write(char out[HEADERS_MAX], const struct response *response
         len += snprintf(out + len, HEADERS_MAX - (size_t)len, "x-amzn-ErrorType: %s\r\n",
                         response->error_type);
     }
-    if (response->has_applied) {
+    if (response->is_stale) {
         len += snprintf(out + len, HEADERS_MAX - (size_t)len,
-                        "x-redoubt-applied-index: %" PRIu64 "\r\n", response->applied);
+                        "x-redoubt-consistency: stale\r\nx-redoubt-applied-index: %" PRIu64
+                        "\r\nx-redoubt-age-ms: ",
+                        response->applied);
+        len += response->age_ms == UINT64_MAX
+                   ? snprintf(out + len, HEADERS_MAX - (size_t)len, "unknown\r\n")
+                   : snprintf(out + len, HEADERS_MAX - (size_t)len, "%" PRIu64 "\r\n",
+                              response->age_ms);
     }
-    CHECK(len > 0 && len < HEADERS_MAX); /* a UUID, a name of err.def and a number */
+    CHECK(len > 0 && len < HEADERS_MAX); /* a UUID, a name of err.def and two numbers */
 }
 
 static void http_form(const struct response *response, const char *headers,
@@ -46,6 +52,13 @@ void response_write(struct buf *out, int64_t now_ms, const struct response *resp
     buf_append(out, response->body, response->body_len);
 }
 
+void response_send_raw(struct exchange *exchange, const uint8_t *data, size_t len) {
+    const struct http_response answer = {
+        .status = 200, .content_type = "application/octet-stream", .body = data, .body_len = len};
+
+    exchange_reply(exchange, &answer);
+}
+
 static void send_raw(struct exchange *exchange, const struct world *world,
                      const struct response *response) {
     struct buf raw;
@@ -55,11 +68,7 @@ static void send_raw(struct exchange *exchange, const struct world *world,
     if (raw.failed) {
         response_send_text(exchange, 503, "out of memory");
     } else {
-        const struct http_response answer = {.status = 200,
-                                             .content_type = "application/octet-stream",
-                                             .body = raw.data,
-                                             .body_len = raw.len};
-        exchange_reply(exchange, &answer);
+        response_send_raw(exchange, raw.data, raw.len);
     }
     buf_fini(&raw);
 }

@@ -15,9 +15,10 @@ struct response {
     int status;
     const char *request_id; /* x-amzn-RequestId */
     const char *error_type; /* x-amzn-ErrorType; NULL: a success */
-    bool has_applied;       /* x-redoubt-applied-index goes out */
-    uint64_t applied;
-    const uint8_t *body; /* JSON */
+    bool is_stale;          /* of a state that may be old; the next two say how old */
+    uint64_t applied;       /* log index */
+    uint64_t age_ms;        /* UINT64_MAX: not known */
+    const uint8_t *body;    /* JSON */
     size_t body_len;
 };
 
@@ -27,6 +28,8 @@ void response_send(struct exchange *exchange, bool raw, const struct world *worl
                    const struct response *response);
 /* A whole HTTP/1.1 response, with a Date; appended (look at out->failed). */
 void response_write(struct buf *out, int64_t now_ms, const struct response *response);
+/* The same of a whole response in bytes, which another node has made. */
+void response_send_raw(struct exchange *exchange, const uint8_t *data, size_t len);
 /* A short plain text, for the peer door and for when memory is out. */
 void response_send_text(struct exchange *exchange, int status, const char *text);
 

@@ -159,10 +159,15 @@ enum {
     LIMIT_LOG_STRETCH = 4,
     LIMIT_UNCOMMITTED = 32 * 1024 * 1024, /* soft: entries of a leader that no majority has yet */
     LIMIT_ELECTION_WAIT_MS = 5000,        /* a request waits so long for a leader */
-    LIMIT_TICKETS = 16384, /* reads and writes that wait for the Raft thread's word */
+    LIMIT_ENTRIES_AHEAD = 4,     /* entries of a leader's clients that are on their way together:
+                                    what comes meanwhile shares the next one */
+    LIMIT_CHANGES = 16,          /* changes of the membership that wait for their turn */
+    LIMIT_CHANGE_MS = 60 * 1000, /* and how long one may take */
+    LIMIT_TICKETS = 16384,       /* reads and writes that wait for the Raft thread's word */
     LIMIT_APPEND_BYTES = 4 * 1024 * 1024, /* soft: entries in one message to a follower; one entry
                                              may be larger */
-    LIMIT_MANIFEST = 1024 * 1024,         /* names, sizes and digests of a checkpoint's files */
+    LIMIT_APPEND_PROBE = 64 * 1024, /* soft: the same, while it is not known what fits there */
+    LIMIT_MANIFEST = 1024 * 1024,   /* names, sizes and digests of a checkpoint's files */
     /* Permissions to join that have not expired: a region has few nodes. And how long one holds:
        what lies around longer will be found by somebody else. */
     LIMIT_JOIN_TOKENS = 64,
@@ -181,7 +186,14 @@ enum {
     LIMIT_TRANSPORT_RETRY_MS_MAX = 1000,
     LIMIT_TRANSPORT_ACCEPTED = 128, /* streams that others opened, with those in their handshake */
     LIMIT_SNAPSHOT_CHUNK = 1024 * 1024, /* bytes of a snapshot's file in one answer */
-    LIMIT_SNAPSHOT_HOLD_MS = 60 * 1000, /* a checkpoint stays so long after it was last read */
+    /* Between two attempts to fetch a piece: a node that was restarted is soon there again, and one
+       that lost the checkpoint is not asked for it without end. */
+    LIMIT_SNAPSHOT_RETRY_MS_MIN = 50,
+    LIMIT_SNAPSHOT_RETRY_MS_MAX = 2000,
+    LIMIT_SNAPSHOT_CALL_MS = 10 * 1000,  /* one piece: 1 MiB at 1 Mbit/s */
+    LIMIT_SNAPSHOT_STALL_MS = 30 * 1000, /* without a byte: the node that holds it is gone */
+    LIMIT_SNAPSHOT_DAMAGED = 4,          /* files of a wrong digest: the source is damaged */
+    LIMIT_SNAPSHOT_HOLD_MS = 60 * 1000,  /* a checkpoint stays so long after it was last read */
 
     /* The leader's jobs. Commands that are under way together; and of one core they take a tenth:
        after a look that took long they rest nine times as long, up to this. A clock that runs ahead

@@ -4,6 +4,7 @@
 #include "base/metrics_inner.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -328,6 +329,18 @@ void metrics_label(enum metric_dimension dimension, unsigned place, const char *
     CHECK(pthread_mutex_unlock(&labels_lock) == 0);
 }
 
+unsigned metrics_place(enum metric_dimension dimension, const char *text) {
+    unsigned place = 0;
+
+    CHECK(pthread_mutex_lock(&labels_lock) == 0);
+    while (place < metric_dimension_rows[dimension].size &&
+           strcmp(labels[dimension][place], text) != 0) {
+        place++;
+    }
+    CHECK(pthread_mutex_unlock(&labels_lock) == 0);
+    return place < metric_dimension_rows[dimension].size ? place : UINT_MAX;
+}
+
 struct value_row {
     enum metric_dimension dimension;
     unsigned place;
@@ -349,8 +362,8 @@ static void error_label(unsigned place, bool is_name, char out[LIMIT_METRIC_LABE
     }
 }
 
-bool metric_label_text(enum metric_dimension dimension, unsigned place,
-                       char out[LIMIT_METRIC_LABEL + 1]) {
+bool metrics_label_text(enum metric_dimension dimension, unsigned place,
+                        char out[LIMIT_METRIC_LABEL + 1]) {
     if (dimension == METRIC_BY_CODE || dimension == METRIC_BY_REASON) {
         error_label(place, dimension == METRIC_BY_CODE, out);
         return true;

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/errc.h"
+#include "base/limits.h"
 
 #include <stdint.h>
 
@@ -62,6 +63,11 @@ unsigned metric_reason(enum errc code);
  * nothing is there any more, and gauges under it are not shown. A place outside of the dimension is
  * passed over here and in all functions above. */
 void metrics_label(enum metric_dimension dimension, unsigned place, const char *text);
+/* The text of a place; false when nothing is there. */
+MUSTCHECK bool metrics_label_text(enum metric_dimension dimension, unsigned place,
+                                  char out[LIMIT_METRIC_LABEL + 1]);
+/* Where a text was put; UINT_MAX, which counts nothing, when it was not. */
+unsigned metrics_place(enum metric_dimension dimension, const char *text);
 
 /* fn(arg) runs at each scrape, on its thread, before the text is made: sets what is cheaper asked
  * for than kept. One scrape at a time; must not block. ERR_BUSY at LIMIT_METRIC_COLLECTORS. */

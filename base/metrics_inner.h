@@ -55,10 +55,6 @@ struct metric_histogram {
 MUSTCHECK bool metric_read(enum metric metric, unsigned place, unsigned second, int64_t *ret);
 void metric_read_histogram(enum metric metric, unsigned place, struct metric_histogram *ret);
 
-/* The value of a label; false when nothing is at that place. */
-MUSTCHECK bool metric_label_text(enum metric_dimension dimension, unsigned place,
-                                 char out[LIMIT_METRIC_LABEL + 1]);
-
 /* Held over one scrape. */
 void metrics_collect_begin(void);
 void metrics_collect_end(void);

@@ -136,7 +136,7 @@ static void write_series(struct buf *out, enum metric metric, unsigned place, un
 
 static bool label_at(enum metric_dimension dimension, unsigned place,
                      char out[LIMIT_METRIC_LABEL + 1]) {
-    return dimension == METRIC_BY_NONE || metric_label_text(dimension, place, out);
+    return dimension == METRIC_BY_NONE || metrics_label_text(dimension, place, out);
 }
 
 static void write_metric(struct buf *out, enum metric metric) {

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/metrics.h"
 #include "cluster/commands/apply.h"
 #include "cluster/commands/refuse.h"
 #include "cluster/envelope.h"
@@ -140,6 +141,7 @@ enum errc command_apply(struct txn *txn, const struct apply_context *context, co
     } else {
         kind->apply(txn, context, message, result);
     }
+    metric_add_at(METRIC_FSM_COMMANDS, kind->type, 1);
     protobuf_c_message_free_unpacked(message, &apply_allocator);
     *ret_used = used;
     *ret = result;

@@ -7,10 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An InstallSnapshot that got no answer is sent again after so many election timeouts. It carries a
- * manifest only, so that repeating it is cheap, and a lost one delays the follower. */
-enum { INSTALL_TIMEOUT_ELECTIONS = 5 };
-
 /* Terms and indexes stay far from where sums of them would wrap. */
 static const uint64_t number_max = UINT64_C(1) << 62;
 
@@ -26,17 +22,18 @@ struct core *core_new(const struct core_options *options) {
         free(core);
         return NULL;
     }
+    core->election_timeout_ms = options->election_timeout_ms;
+    core->heartbeat_ms = options->heartbeat_ms;
+    core->max_inflight_entries = options->max_inflight_entries;
     core->raft.tracer = NULL; /* the default one formats a text in every step */
     raft_seed(&core->raft, options->seed);
     raft_set_election_timeout(&core->raft, options->election_timeout_ms);
     raft_set_heartbeat_timeout(&core->raft, options->heartbeat_ms);
-    raft_set_install_snapshot_timeout(&core->raft,
-                                      INSTALL_TIMEOUT_ELECTIONS * options->election_timeout_ms);
+    raft_set_install_snapshot_timeout(&core->raft, core_install_timeout_ms(core));
     raft_set_max_inflight_entries(&core->raft, options->max_inflight_entries);
     /* Without it a node that was cut off deposes a working leader when it comes back. */
     raft_set_pre_vote(&core->raft, true);
-    core->heartbeat_ms = options->heartbeat_ms;
-    core->max_inflight_entries = options->max_inflight_entries;
+    core_reads_init(core, options->seed);
     core_log_init(&core->log);
     effects_init(&core->effects);
     return core;
@@ -137,6 +134,7 @@ static enum errc load(struct core *core, const struct core_persisted *p) {
     core->persisted = core_log_last(&core->log);
     core->commit = p->snapshot.index;
     core->fed = p->snapshot.index;
+    core->uncommitted = core_log_bytes_after(&core->log, core->commit);
     return rc;
 }
 
@@ -213,13 +211,14 @@ enum errc core_start(struct core *core, uint64_t now_ms, const struct core_persi
     if (rc == OK) {
         rc = find_lone_voter(core, &is_lone_voter);
     }
-    /* A node that comes back begins a term of its own. A lone voter would otherwise elect itself in
+    /* A lone voter that comes back begins a term of its own. libraft would have it elect itself in
      * the term of before the crash, while another node may hold entries of that term which were
      * lost here: two contents under one index and term. And it does so without voting: its vote is
-     * its own here, or it could still give it to somebody else in that term. */
-    uint64_t term = persisted->term > 0 ? persisted->term + 1 : 0;
-    uint64_t voted_for = is_lone_voter ? core->raft.id : 0;
-    if (rc == OK && term > 0) {
+     * its own here, or it could still give it to somebody else in that term. All others come back
+     * as they were: with a newer term they would depose a leader that works. */
+    uint64_t term = persisted->term + (is_lone_voter ? 1 : 0);
+    uint64_t voted_for = is_lone_voter ? core->raft.id : persisted->voted_for;
+    if (rc == OK && is_lone_voter) {
         rc = core_push(core, &(struct core_effect){
                                  .kind = CORE_EFFECT_VOTE, .term = term, .voted_for = voted_for});
     }
@@ -257,10 +256,8 @@ static enum errc begin_own_term(struct core *core) {
  * One that does not vote never does, and would refuse its vote (core_receive.c) to every candidate
  * for the sake of a leader that is long gone. */
 static void forget_silent_leader(struct core *core) {
-    const struct raft_server *self =
-        core_configuration_find(&core->raft.configuration, core->raft.id);
-    bool votes = self != NULL && self->role == RAFT_VOTER;
-    if (core->role != CORE_FOLLOWER || votes || raft_timeout(&core->raft) > core->now_ms) {
+    if (core->role != CORE_FOLLOWER || core_is_voter(core) ||
+        raft_timeout(&core->raft) > core->now_ms) {
         return;
     }
     /* As libraft leaves it when a follower becomes something else. */
@@ -277,21 +274,28 @@ enum errc core_wake(struct core *core, uint64_t now_ms) {
     if (is_early) {
         return core_end(core); /* libraft would count the silence since the last time as too long */
     }
-    core->last_timeout_ms = core->now_ms;
+    core->last_wake_ms = core->now_ms;
+    if (raft_timeout(&core->raft) > core->now_ms) {
+        return core_end(core); /* it was for what the core itself waits for */
+    }
     struct raft_event event = {.type = RAFT_TIMEOUT};
     forget_silent_leader(core);
     enum errc rc = begin_own_term(core);
     if (rc == OK) {
         rc = core_step(core, &event);
     }
+    raft_set_install_snapshot_timeout(&core->raft, core_install_timeout_ms(core));
     return rc == OK ? core_end(core) : rc;
 }
 
 enum errc core_submit(struct core *core, uint64_t now_ms, const struct core_bytes *commands,
                       size_t n, uint64_t *ret_first) {
     CHECK(core->is_started && n > 0 && n <= UINT_MAX);
-    if (core->role != CORE_LEADER || raft_transferee(&core->raft) != 0) {
+    if (core->role != CORE_LEADER) {
         return ERR_NOT_LEADER;
+    }
+    if (core_is_transferring(core) || core->uncommitted >= LIMIT_UNCOMMITTED) {
+        return ERR_BUSY;
     }
     struct raft_entry *entries = calloc(n, sizeof entries[0]);
     if (entries == NULL) {
@@ -338,44 +342,4 @@ enum errc core_written(struct core *core, uint64_t now_ms, uint64_t write_id) {
 
 const struct core_effect *core_next_effect(struct core *core) {
     return effects_take(&core->effects, &core->log);
-}
-
-enum core_role core_role(const struct core *core) {
-    return core->role;
-}
-
-uint64_t core_term(const struct core *core) {
-    return core->term;
-}
-
-uint64_t core_leader_id(const struct core *core) {
-    return core->leader_id;
-}
-
-uint64_t core_commit_index(const struct core *core) {
-    return core->commit;
-}
-
-uint64_t core_applied_index(const struct core *core) {
-    return core->applied;
-}
-
-uint64_t core_first_index(const struct core *core) {
-    return core->log.first;
-}
-
-uint64_t core_last_index(const struct core *core) {
-    return core_log_last(&core->log);
-}
-
-uint64_t core_log_bytes(const struct core *core) {
-    return core->log.bytes;
-}
-
-bool core_is_current_leader(const struct core *core) {
-    return core->role == CORE_LEADER && core_term_at(core, core->applied) == core->term;
-}
-
-bool core_is_only_voter(const struct core *core) {
-    return core_configuration_is_lone_voter(&core->raft.configuration, core->raft.id);
 }

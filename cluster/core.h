@@ -78,11 +78,12 @@ enum core_effect_kind {
     CORE_EFFECT_CONFIGURATION, /* the configuration `configuration` at index `first` is committed */
     CORE_EFFECT_WAKE,     /* call core_wake at `wake_ms` (monotonic), replaces the former wake */
     CORE_EFFECT_READ,     /* every read up to `read_id` that was asked for may be answered from the
-                             state     as it is now: all that was acknowledged before it was asked is
+                             state as it is now: all that was acknowledged before it was asked is
                              applied */
     CORE_EFFECT_SNAPSHOT, /* a follower needs a snapshot and the newest has no manifest: make a
-                             checkpoint (core_snapshot_prepare and _taken), the message is sent then
-                           */
+                             checkpoint (core_snapshot_prepare and _taken), the message is sent
+                             within a heartbeat then. Told once, until one is taken or the
+                             leadership ends */
 };
 
 struct core_effect {
@@ -115,7 +116,7 @@ struct core_options {
     unsigned election_timeout_ms;
     unsigned heartbeat_ms;
     unsigned max_inflight_entries;
-    uint32_t seed;
+    uint32_t seed; /* random, another one in each life of a node */
 };
 
 struct core;
@@ -133,7 +134,7 @@ struct core_server {
 MUSTCHECK enum errc core_configuration_encode(const struct core_server *voters, size_t n,
                                               uint8_t **ret, size_t *ret_len);
 
-/* First event. Feeds what the disk held; a stored term is raised by one before anything else
+/* First event. Feeds what the disk held; a lone voter's term is raised by one before anything else
  * (contract 3). ERR_CORRUPT when it does not hang together. */
 MUSTCHECK enum errc core_start(struct core *core, uint64_t now_ms,
                                const struct core_persisted *persisted);
@@ -168,10 +169,12 @@ MUSTCHECK enum errc core_read(struct core *core, uint64_t now_ms, uint64_t *ret_
 MUSTCHECK enum errc core_transfer(struct core *core, uint64_t now_ms, uint64_t target);
 bool core_is_transferring(const struct core *core);
 
-/* Change the membership by one: ERR_NOT_LEADER, ERR_BUSY (another change runs),
- * ERR_INVALID_PARAMETER refuse; ERR_NO_QUORUM: the voters that were heard of within an election
- * timeout would be no majority afterwards. CORE_READDRESS gives a member another address; its role
- * stays. */
+/* Change the membership by one: ERR_NOT_LEADER, ERR_BUSY (another change or a transfer runs, or the
+ * leader has not committed anything yet), ERR_INVALID_PARAMETER refuse; ERR_NO_QUORUM: the voters
+ * that were heard of within an election timeout would be no majority afterwards. CORE_READDRESS
+ * gives a member, this node too, another address; its role stays. A spare is sent the log as a
+ * voter is, and does not vote. A promotion that does not catch up ends, and changes nothing: it may
+ * be asked for again. */
 enum core_change { CORE_ADD_SPARE, CORE_PROMOTE, CORE_DEMOTE, CORE_REMOVE, CORE_READDRESS };
 MUSTCHECK enum errc core_change(struct core *core, uint64_t now_ms, enum core_change change,
                                 uint64_t id, const char *address);
@@ -186,8 +189,8 @@ MUSTCHECK enum errc core_installed(struct core *core, uint64_t now_ms);
  * manifest as given), the log before index - trailing may be deleted after this call:
  * *ret_keep_from is the first index to keep. ERR_BUSY: not now (installing, nothing new,
  * configuration not known yet; the newest snapshot's own index is new as long as that has no
- * manifest). Two steps: prepare gives what to write, taken tells that it is durable. With a
- * manifest the snapshot can be sent to followers. */
+ * manifest), ERR_INVALID_PARAMETER: above the applied index. Two steps: prepare gives what to
+ * write, taken tells that it is durable. With a manifest the snapshot can be sent to followers. */
 MUSTCHECK enum errc core_snapshot_prepare(struct core *core, uint64_t index, unsigned trailing,
                                           struct core_snapshot *ret, uint64_t *ret_keep_from);
 MUSTCHECK enum errc core_snapshot_taken(struct core *core, uint64_t now_ms,
@@ -217,7 +220,8 @@ struct core_member {
     enum core_member_role role;
     uint64_t match;     /* leader only: stored there as far as known; of this node its own */
     uint64_t heard_ms;  /* when its last message arrived here, monotonic; 0: never. Own: now */
-    bool is_installing; /* leader only: it is being sent a snapshot */
+    bool is_installing; /* leader only: it lives, needs a snapshot and is sent one (or will be, when
+                           CORE_EFFECT_SNAPSHOT was told): keep the log behind it meanwhile */
 };
 unsigned core_members_count(const struct core *core);
 void core_member_at(const struct core *core, unsigned place, struct core_member *ret);

@@ -90,6 +90,14 @@ void core_log_drop_before(struct core_log *log, uint64_t keep_from) {
     }
 }
 
+uint64_t core_log_bytes_after(const struct core_log *log, uint64_t index) {
+    uint64_t bytes = 0;
+    for (uint64_t at = core_log_last(log); at > index && at >= log->first; at--) {
+        bytes += core_log_get(log, at)->len;
+    }
+    return bytes;
+}
+
 uint64_t core_log_last(const struct core_log *log) {
     return log->first + log->count - 1;
 }

@@ -34,6 +34,8 @@ void core_log_truncate(struct core_log *log, uint64_t from);
 /* Forget the entries before index `keep_from`. */
 void core_log_drop_before(struct core_log *log, uint64_t keep_from);
 
+/* Of the entries behind `index`. Walks them. */
+uint64_t core_log_bytes_after(const struct core_log *log, uint64_t index);
 /* first - 1 when empty. */
 uint64_t core_log_last(const struct core_log *log);
 /* NULL when the log does not hold it. The pointer is good until the next append; its `data` until

@@ -13,6 +13,7 @@ enum {
     APPEND_RESULT = 3 * 8 + 2 + 2,
     INSTALL = 4 * 8 + 4 + 4, /* and what the two lengths say */
     TIMEOUT = 3 * 8,
+    READ = 2 * 8,      /* READ_INDEX: and the index */
     ENTRY = 8 + 1 + 4, /* and its data */
     FLAG_FIRST = 1,    /* disrupt, granted */
     FLAG_PRE_VOTE = 2,
@@ -56,6 +57,11 @@ static enum errc decode_vote_result(struct core_bytes body, uint8_t flags,
     ret->vote_granted = (flags & FLAG_FIRST) != 0;
     ret->pre_vote = (flags & FLAG_PRE_VOTE) != 0;
     return OK;
+}
+
+bool core_message_has_entries(struct core_bytes bytes) {
+    return bytes.len >= HEADER + APPEND && bytes.data[1] == RAFT_APPEND_ENTRIES &&
+           get_le32(bytes.data + HEADER + APPEND - 4) > 0;
 }
 
 struct core_entry core_message_next_entry(struct core_bytes *entries) {
@@ -204,6 +210,30 @@ static enum errc decode_body(struct core_bytes body, uint8_t version, uint8_t fl
     return ERR_MALFORMED;
 }
 
+static bool is_read_type(uint8_t type) {
+    return type >= CORE_PING && type <= CORE_READ_INDEX;
+}
+
+/* `bytes` are a header and at least a term. */
+static enum errc decode_read(struct core_bytes bytes, uint64_t term, struct core_message *ret) {
+    struct core_read_message read = {.type = (enum core_read_type)bytes.data[1], .term = term};
+    size_t len = HEADER + READ + (read.type == CORE_READ_INDEX ? 8 : 0);
+    if (bytes.len != len || bytes.data[2] != 0) {
+        return ERR_MALFORMED;
+    }
+    read.number = get_le64(bytes.data + HEADER + 8);
+    if (read.type == CORE_READ_INDEX) {
+        read.index = get_le64(bytes.data + HEADER + READ);
+    }
+    bool has_index = read.type == CORE_READ_INDEX;
+    if (has_index != (read.index != 0) || read.number == 0 || read.number >= number_max ||
+        read.index >= number_max) {
+        return ERR_MALFORMED;
+    }
+    *ret = (struct core_message){.is_read = true, .read = read};
+    return OK;
+}
+
 enum errc core_message_decode(struct core_bytes bytes, uint64_t peer, struct core_message *ret) {
     if (bytes.len < HEADER + 8 || bytes.len > CORE_MESSAGE_MAX ||
         bytes.data[0] != CORE_MESSAGE_FORMAT) {
@@ -219,6 +249,9 @@ enum errc core_message_decode(struct core_bytes bytes, uint64_t peer, struct cor
     if (term == 0 || term >= number_max) {
         return ERR_MALFORMED;
     }
+    if (is_read_type(bytes.data[1])) {
+        return decode_read(bytes, term, ret);
+    }
     struct core_message message = {
         .raft = {.type = (enum raft_message_type)bytes.data[1],
                  .server_id = peer,
@@ -232,8 +265,7 @@ enum errc core_message_decode(struct core_bytes bytes, uint64_t peer, struct cor
     return rc;
 }
 
-static void append_header(struct buf *out, enum raft_message_type type, unsigned version,
-                          unsigned flags) {
+static void append_header(struct buf *out, unsigned type, unsigned version, unsigned flags) {
     buf_append_u8(out, CORE_MESSAGE_FORMAT);
     buf_append_u8(out, (uint8_t)type);
     buf_append_u8(out, (uint8_t)version);
@@ -274,13 +306,14 @@ static void encode_vote_result(struct buf *out, const struct raft_request_vote_r
  * the rest refuses what comes behind it, and is sent it again. */
 static unsigned count_fitting(const struct raft_append_entries *append,
                               const struct core_message_source *source, size_t *ret_bytes) {
+    size_t limit = source->append_bytes > 0 ? source->append_bytes : (size_t)LIMIT_APPEND_BYTES;
     size_t bytes = 0;
     unsigned n = 0;
     for (; n < append->n_entries; n++) {
         uint64_t index = append->prev_log_index + 1 + n;
         const struct core_entry *entry = core_log_get(source->log, index);
         CHECK(entry != NULL);
-        if ((n > 0 && bytes + ENTRY + entry->len > LIMIT_APPEND_BYTES) ||
+        if ((n > 0 && bytes + ENTRY + entry->len > limit) ||
             (entry->type == CORE_CHANGE && index > source->persisted)) {
             break;
         }
@@ -371,6 +404,24 @@ enum errc core_message_encode(const struct raft_message *message,
         break;
     }
     if (out.failed || out.len == 0) {
+        buf_fini(&out);
+        return ERR_NO_MEMORY;
+    }
+    buf_take(&out, ret, ret_len);
+    return OK;
+}
+
+enum errc core_message_encode_read(const struct core_read_message *message, uint8_t **ret,
+                                   size_t *ret_len) {
+    struct buf out;
+    buf_init(&out, CORE_MESSAGE_MAX);
+    append_header(&out, message->type, 0, 0);
+    buf_append_le64(&out, message->term);
+    buf_append_le64(&out, message->number);
+    if (message->type == CORE_READ_INDEX) {
+        buf_append_le64(&out, message->index);
+    }
+    if (out.failed) {
         buf_fini(&out);
         return ERR_NO_MEMORY;
     }

@@ -14,7 +14,13 @@
  *   APPEND_ENTRIES_RESULT  u64 term, rejected, last index, u16 features, u16 capacity
  *   INSTALL_SNAPSHOT       u64 term, last index, last term, configuration index,
  *                          u32 length, configuration, u32 length, manifest
- *   TIMEOUT_NOW            u64 term, last index, last term */
+ *   TIMEOUT_NOW            u64 term, last index, last term
+ *
+ * and ours for reads (core_read.c), which libraft does not see; their byte 2 is 0:
+ *   PING (7)               u64 term, number of the round: are you still in my term?
+ *   PONG (8)               u64 term, number: I am
+ *   READ_ASK (9)           u64 term, id: up to where must I have applied?
+ *   READ_INDEX (10)        u64 term, id, index: up to here */
 #ifndef CLUSTER_CORE_MESSAGE_H
 #define CLUSTER_CORE_MESSAGE_H
 
@@ -32,8 +38,20 @@ enum {
     CORE_MESSAGE_MAX = LIMIT_COMMAND + 8 * LIMIT_ENTRY_BYTES,
 };
 
+/* On the wire: for ever. Below are libraft's own, enum raft_message_type. */
+enum core_read_type { CORE_PING = 7, CORE_PONG = 8, CORE_READ_ASK = 9, CORE_READ_INDEX = 10 };
+
+struct core_read_message {
+    enum core_read_type type;
+    uint64_t term;
+    uint64_t number; /* the leader's, of a round; or the asker's, of an ask. Never 0 */
+    uint64_t index;  /* READ_INDEX */
+};
+
 /* A decoded message; everything is borrowed from the bytes. */
 struct core_message {
+    bool is_read; /* `read` is it, nothing else; else the rest */
+    struct core_read_message read;
     struct raft_message raft;        /* without entries, conf and data */
     struct core_bytes entries;       /* APPEND_ENTRIES: n_entries of them, encoded and checked */
     struct core_bytes configuration; /* INSTALL_SNAPSHOT: checked */
@@ -43,7 +61,9 @@ struct core_message {
 /* What an outgoing message takes from the sender besides libraft's own fields. */
 struct core_message_source {
     uint64_t current_term;
-    uint64_t persisted; /* index up to which our log is on our disk */
+    uint64_t persisted;  /* index up to which our log is on our disk */
+    size_t append_bytes; /* of entries in one message; one entry may be larger. 0: as many as may be
+                          */
     const struct core_log *log;
     const struct core_snapshot *snapshot;
 };
@@ -55,6 +75,11 @@ MUSTCHECK enum errc core_message_decode(struct core_bytes bytes, uint64_t peer,
 MUSTCHECK enum errc core_message_encode(const struct raft_message *message,
                                         const struct core_message_source *source, uint8_t **ret,
                                         size_t *ret_len);
+/* An APPEND_ENTRIES that carries any; false for what is no message. */
+bool core_message_has_entries(struct core_bytes bytes);
+/* *ret is owned by the caller (wipe_free). ERR_NO_MEMORY. */
+MUSTCHECK enum errc core_message_encode_read(const struct core_read_message *message, uint8_t **ret,
+                                             size_t *ret_len);
 /* Take the next entry off `*entries`, which core_message_decode has checked. Its data is borrowed.
  */
 struct core_entry core_message_next_entry(struct core_bytes *entries);

@@ -58,8 +58,12 @@ static bool is_untimely(struct core *core, const struct raft_message *raft) {
     case RAFT_APPEND_ENTRIES:
     case RAFT_APPEND_ENTRIES_RESULT:
     case RAFT_REQUEST_VOTE:
-    case RAFT_REQUEST_VOTE_RESULT:
         break;
+    case RAFT_REQUEST_VOTE_RESULT:
+        /* For a candidate's ears. libraft would look whether it asked for a pre-vote in memory that
+         * means something else by now, and by what lies there could take a late pre-vote's term for
+         * the sender's own. */
+        return raft_state(&core->raft) != RAFT_CANDIDATE;
     }
     return false;
 }
@@ -156,13 +160,21 @@ static enum errc take_entries(struct core_bytes *entries, unsigned n, struct raf
 }
 
 /* Entries below our log are in our snapshot: committed, and the same here. A message that comes so
- * late that it begins below would be appended by libraft at the end of the log. */
-static void skip_snapshotted(const struct core *core, struct raft_append_entries *append,
+ * late that it begins below would be appended by libraft at the end of the log; and one that begins
+ * just before it, or that is only a heartbeat from below, be refused, because the term there is not
+ * known any more. The leader would then take back what it knows that we have. */
+static void skip_snapshotted(struct core *core, struct raft_append_entries *append,
                              struct core_bytes *entries) {
-    while (append->n_entries > 0 && append->prev_log_index + 1 < core->log.first) {
-        append->prev_log_term = core_message_next_entry(entries).term;
-        append->prev_log_index++;
-        append->n_entries--;
+    while (append->prev_log_index < core->snapshot.index &&
+           core_term_at(core, append->prev_log_index) == 0) {
+        if (append->n_entries > 0) {
+            append->prev_log_term = core_message_next_entry(entries).term;
+            append->prev_log_index++;
+            append->n_entries--;
+        } else {
+            append->prev_log_index = core->snapshot.index;
+            append->prev_log_term = core->snapshot.term;
+        }
     }
 }
 
@@ -174,6 +186,9 @@ static enum errc receive_append(struct core *core, const struct core_message *me
         skip_snapshotted(core, append, &entries);
     }
     unsigned left = append->n_entries;
+    if (core_is_installing(core)) {
+        left = 0; /* libraft would not answer, and its leader take us for dead */
+    }
     do {
         unsigned n = count_step(entries, left);
         struct raft_entry *step = NULL;
@@ -212,6 +227,13 @@ static enum errc receive(struct core *core, struct core_message *message) {
     return receive_plain(core, &message->raft);
 }
 
+static void note_heard(struct core *core, uint64_t id) {
+    struct core_peer *peer = core_peer(core, id);
+    if (peer != NULL) {
+        peer->heard_ms = core->now_ms;
+    }
+}
+
 enum errc core_receive(struct core *core, uint64_t now_ms, uint64_t peer,
                        struct core_bytes message) {
     CHECK(core->is_started);
@@ -223,11 +245,16 @@ enum errc core_receive(struct core *core, uint64_t now_ms, uint64_t peer,
     if (rc != OK) {
         return rc;
     }
-    if (!is_plausible(core, &decoded)) {
+    bool is_sound = decoded.is_read ? core_read_is_plausible(core, &decoded.read)
+                                    : is_plausible(core, &decoded);
+    if (!is_sound) {
         return ERR_MALFORMED;
     }
     core_begin(core, now_ms);
-    if (!is_untimely(core, &decoded.raft)) {
+    note_heard(core, peer);
+    if (decoded.is_read) {
+        rc = core_read_receive(core, peer, &decoded.read);
+    } else if (!is_untimely(core, &decoded.raft)) {
         rc = receive(core, &decoded);
     }
     return rc == OK ? core_end(core) : rc;

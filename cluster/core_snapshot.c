@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* An InstallSnapshot that got no answer is sent again after so many election timeouts. It carries a
+ * manifest only, so that repeating it is cheap, and a lost one delays the follower. */
+enum { INSTALL_TIMEOUT_ELECTIONS = 2 };
+
 static void bytes_free(struct core_bytes *bytes) {
     free((void *)(uintptr_t)bytes->data); /* const for those who borrow it */
     *bytes = (struct core_bytes){0};
@@ -83,6 +87,7 @@ enum errc core_snapshot_install(struct core *core, struct raft_snapshot_metadata
         return rc;
     }
     core_log_reset(&core->log, core->installing.index + 1);
+    core->uncommitted = 0;
     core->persisted = 0;
     /* Writes in flight end up on disk before the switch and vanish with it. */
     core_writes_cut(&core->writes, 1);
@@ -131,21 +136,49 @@ enum errc core_installed(struct core *core, uint64_t now_ms) {
 /* The first index that stays when a snapshot at `index` is taken. libraft keeps its own list of
  * terms in step by the same rule: nothing goes unless it holds that many entries. */
 static uint64_t keep_from(const struct core *core, uint64_t index, unsigned trailing) {
-    if (index <= trailing || index - trailing < core->log.first) {
-        return core->log.first;
+    if (index <= trailing || index - trailing < core->log.first || index == core->snapshot.index) {
+        return core->log.first; /* the last: libraft has this snapshot, and takes it only once */
     }
     return index - trailing + 1;
 }
 
+/* The configuration that held at `index`, which is committed. Borrowed. */
+static void find_configuration(const struct core *core, uint64_t index, struct core_snapshot *ret) {
+    if (index >= core->members.index) { /* the last one that was applied */
+        ret->configuration_index = core->members.index;
+        ret->configuration = (struct core_bytes){core->members.data, core->members.len};
+        return;
+    }
+    for (; index > core->snapshot.index; index--) {
+        const struct core_entry *entry = core_log_get(&core->log, index);
+        if (entry->type == CORE_CHANGE) {
+            ret->configuration_index = index;
+            ret->configuration = (struct core_bytes){entry->data, entry->len};
+            return;
+        }
+    }
+    ret->configuration_index = core->snapshot.configuration_index;
+    ret->configuration = core->snapshot.configuration;
+}
+
+/* A snapshot is new when it is further than the newest, or gives that the manifest that it lacks.
+ */
+static bool is_news(const struct core *core, uint64_t index) {
+    return index > core->snapshot.index ||
+           (index > 0 && index == core->snapshot.index && core->snapshot.manifest.len == 0);
+}
+
 enum errc core_snapshot_prepare(struct core *core, uint64_t index, unsigned trailing,
                                 struct core_snapshot *ret, uint64_t *ret_keep_from) {
-    CHECK(index == 0);
     CHECK(core->is_started && effects_are_taken(&core->effects));
+    if (index > core->applied) {
+        return ERR_INVALID_PARAMETER;
+    }
+    index = index == 0 ? core->applied : index;
     /* Not while another replaces log and state. And only when libraft has been told of every
      * configuration up to here: after a restart it learns again, and a snapshot ahead of its
      * knowledge would leave it with a configuration that it thinks uncommitted. */
-    if (core_is_installing(core) || core->applied <= core->snapshot.index ||
-        core->fed < core->applied) {
+    if (core_is_installing(core) || !is_news(core, index) || core->fed < index) {
         return ERR_BUSY;
     }
     /* With less behind the snapshot than may be in flight, followers would be sent snapshot after
@@ -153,13 +186,10 @@ enum errc core_snapshot_prepare(struct core *core, uint64_t index, unsigned trai
     if (core->raft.configuration.n > 1 && trailing < core->max_inflight_entries) {
         trailing = core->max_inflight_entries;
     }
+    struct core_snapshot found = {.index = index, .term = core_term_at(core, index)};
+    find_configuration(core, index, &found);
     struct core_snapshot prepared;
-    enum errc rc = core_snapshot_copy(
-        &(struct core_snapshot){.index = core->applied,
-                                .term = core_term_at(core, core->applied),
-                                .configuration_index = core->members.index,
-                                .configuration = {core->members.data, core->members.len}},
-        &prepared);
+    enum errc rc = core_snapshot_copy(&found, &prepared);
     if (rc != OK) {
         return rc;
     }
@@ -169,6 +199,43 @@ enum errc core_snapshot_prepare(struct core *core, uint64_t index, unsigned trai
     *ret = prepared;
     *ret_keep_from = keep_from(core, prepared.index, trailing);
     return OK;
+}
+
+unsigned core_install_timeout_ms(const struct core *core) {
+    return INSTALL_TIMEOUT_ELECTIONS * core->election_timeout_ms;
+}
+
+void core_snapshot_forget_peers(struct core *core) {
+    core->snapshot_is_wanted = false;
+    for (size_t i = 0; i < ARRAY_LEN(core->peers); i++) {
+        core->peers[i].snapshot = 0;
+    }
+}
+
+enum errc core_snapshot_send(struct core *core, uint64_t id, bool *ret_is_held_back) {
+    *ret_is_held_back = core->snapshot.manifest.len == 0;
+    if (core->snapshot.index == 0) {
+        return OK; /* a peer that lies about its log; there is nothing to send it */
+    }
+    struct core_peer *peer = core_peer(core, id);
+    if (peer != NULL) {
+        peer->snapshot = core->snapshot.index;
+    }
+    if (!*ret_is_held_back || core->snapshot_is_wanted) {
+        return OK;
+    }
+    core->snapshot_is_wanted = true;
+    return core_push(core, &(struct core_effect){.kind = CORE_EFFECT_SNAPSHOT});
+}
+
+/* libraft thinks that the snapshot which was held back is on its way, and takes it for lost only
+ * when that times out: to it, what a follower says about a newer one is stale. So at its next
+ * timeout, a heartbeat from here, all are overdue. (Those that install theirs drop another.) */
+static void hurry(struct core *core) {
+    if (core->snapshot_is_wanted && core->snapshot.manifest.len > 0) {
+        raft_set_install_snapshot_timeout(&core->raft, 0);
+    }
+    core->snapshot_is_wanted = false;
 }
 
 enum errc core_snapshot_taken(struct core *core, uint64_t now_ms, struct core_bytes manifest) {
@@ -192,10 +259,16 @@ enum errc core_snapshot_taken(struct core *core, uint64_t now_ms, struct core_by
     if (rc != OK) {
         return rc;
     }
+    bool is_known = core->prepared.index == core->snapshot.index;
     core_snapshot_clear(&core->snapshot);
     core->snapshot = core->prepared;
     core->prepared = (struct core_snapshot){0};
-    rc = core_step(core, &event);
-    core_log_drop_before(&core->log, from);
+    if (is_known) {
+        raft_configuration_close(&event.snapshot.metadata.configuration);
+    } else {
+        rc = core_step(core, &event);
+        core_log_drop_before(&core->log, from);
+    }
+    hurry(core);
     return rc == OK ? core_end(core) : rc;
 }

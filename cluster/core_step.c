@@ -129,6 +129,9 @@ static enum errc push_role(struct core *core) {
     if (role == core->role && term == core->term && leader_id == core->leader_id) {
         return OK;
     }
+    if (role != core->role || term != core->term) {
+        core_snapshot_forget_peers(core);
+    }
     core->role = role;
     core->term = term;
     core->leader_id = leader_id;
@@ -146,6 +149,8 @@ static enum errc cut_log(struct core *core, uint64_t first) {
         return ERR_CORRUPT;
     }
     if (first <= last) {
+        uint64_t committed = core->commit < first ? first - 1 : core->commit;
+        core->uncommitted -= core_log_bytes_after(&core->log, committed);
         core_log_truncate(&core->log, first);
         core_writes_cut(&core->writes, first);
         if (core->persisted >= first) {
@@ -164,6 +169,7 @@ static enum errc append_to_log(struct core *core, const struct raft_update *upda
                                                   .type = (enum core_entry_type)entry->type,
                                                   .data = entry->buf.base,
                                                   .len = entry->buf.len});
+        core->uncommitted += core_log_last(&core->log) > core->commit ? entry->buf.len : 0;
     }
     return rc;
 }
@@ -230,38 +236,58 @@ static void complete_message(const struct core *core, const struct raft_event *e
     } else if (asked->type == RAFT_APPEND_ENTRIES && asked->append_entries.term < current_term) {
         result->rejected = asked->append_entries.prev_log_index;
         result->last_log_index = 0;
+    } else if (asked->type == RAFT_APPEND_ENTRIES && core_is_installing(core)) {
+        /* We live, and hold nothing yet. A refusal would have it sent again with every heartbeat,
+         * and a leader whose newest snapshot is another would think it lost. */
+        result->rejected = 0;
+        result->last_log_index = 0;
     } else if (asked->type == RAFT_APPEND_ENTRIES) {
         complete_append_result(core, &asked->append_entries, result);
     }
+}
+
+/* Where a follower's log ends is not known before it has taken something: what is sent until then
+ * is for finding out, and goes again with every heartbeat. */
+static size_t append_limit(const struct core *core, const struct raft_message *message) {
+    raft_index match = 0;
+    bool is_unknown = message->type == RAFT_APPEND_ENTRIES &&
+                      raft_match_index(&core->raft, message->server_id, &match) == 0 && match == 0;
+    return is_unknown ? LIMIT_APPEND_PROBE : LIMIT_APPEND_BYTES;
+}
+
+static enum errc push_message(struct core *core, const struct raft_message *message) {
+    const struct core_message_source source = {.current_term = raft_current_term(&core->raft),
+                                               .persisted = core->persisted,
+                                               .append_bytes = append_limit(core, message),
+                                               .log = &core->log,
+                                               .snapshot = &core->snapshot};
+    uint8_t *bytes = NULL;
+    struct core_effect effect = {.kind = CORE_EFFECT_SEND, .peer = message->server_id};
+    enum errc rc = core_message_encode(message, &source, &bytes, &effect.message.len);
+    if (rc != OK) {
+        return rc;
+    }
+    effect.message.data = bytes;
+    return effects_push(&core->effects, &effect, bytes);
 }
 
 /* Encoded at once: the structs die with the next step. A leader sends before its own write is done;
  * it counts itself only when told. */
 static enum errc push_messages(struct core *core, const struct raft_event *event,
                                const struct raft_update *update) {
-    const struct core_message_source source = {.current_term = raft_current_term(&core->raft),
-                                               .persisted = core->persisted,
-                                               .log = &core->log,
-                                               .snapshot = &core->snapshot};
-    for (unsigned i = 0; i < update->messages.n; i++) {
+    enum errc rc = OK;
+    for (unsigned i = 0; i < update->messages.n && rc == OK; i++) {
         struct raft_message *message = &update->messages.batch[i];
-        if (message->type == RAFT_INSTALL_SNAPSHOT && core->snapshot.index == 0) {
-            continue; /* a peer that lies about its log; there is nothing to send it */
+        bool is_held_back = false;
+        if (message->type == RAFT_INSTALL_SNAPSHOT) {
+            rc = core_snapshot_send(core, message->server_id, &is_held_back);
         }
-        complete_message(core, event, message);
-        uint8_t *bytes = NULL;
-        struct core_effect effect = {.kind = CORE_EFFECT_SEND, .peer = message->server_id};
-        enum errc rc = core_message_encode(message, &source, &bytes, &effect.message.len);
-        if (rc != OK) {
-            return rc;
-        }
-        effect.message.data = bytes;
-        rc = effects_push(&core->effects, &effect, bytes);
-        if (rc != OK) {
-            return rc;
+        if (rc == OK && !is_held_back) {
+            complete_message(core, event, message);
+            rc = push_message(core, message);
         }
     }
-    return OK;
+    return rc;
 }
 
 enum errc core_step_only(struct core *core, struct raft_event *event) {
@@ -368,8 +394,9 @@ enum errc core_advance(struct core *core) {
     /* libraft's commit index may step back (a new leader that knows less); what was committed stays
      * committed. */
     uint64_t commit = raft_commit_index(&core->raft);
-    if (commit > core->commit) {
-        core->commit = commit;
+    for (; core->commit < commit; core->commit++) {
+        const struct core_entry *entry = core_log_get(&core->log, core->commit + 1);
+        core->uncommitted -= entry != NULL ? entry->len : 0;
     }
     if (core_is_installing(core)) {
         return OK; /* the log in memory is gone, the one on disk about to be */
@@ -402,15 +429,29 @@ static bool books_agree(struct core *core) {
            (core_is_installing(core) || core->persisted == core->raft.last_stored);
 }
 
-enum errc core_end(struct core *core) {
-    CHECK(books_agree(core));
-    /* libraft's next timeout may lie in the past and stay there (a spare that never answered): at
-     * most one wake in a quarter of a heartbeat, or the loop spins. */
+static uint64_t earlier(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+/* libraft's next timeout may lie in the past and stay there (a spare that never answered): at most
+ * one wake in a quarter of a heartbeat, or the loop spins. */
+static uint64_t next_wake_ms(const struct core *core) {
     uint64_t interval_ms = core->heartbeat_ms / 4 > 0 ? core->heartbeat_ms / 4 : 1;
-    uint64_t wake_ms = raft_timeout(&core->raft);
-    if (wake_ms < core->last_timeout_ms + interval_ms) {
-        wake_ms = core->last_timeout_ms + interval_ms;
+    uint64_t wake_ms = earlier(core_reads_due_ms(core), core_transfer_due_ms(core));
+    wake_ms = earlier(wake_ms, raft_timeout(&core->raft));
+    return wake_ms < core->last_wake_ms + interval_ms ? core->last_wake_ms + interval_ms : wake_ms;
+}
+
+enum errc core_end(struct core *core) {
+    enum errc rc = core_transfer_advance(core);
+    if (rc == OK) {
+        rc = core_reads_advance(core);
     }
+    if (rc != OK) {
+        return rc;
+    }
+    CHECK(books_agree(core));
+    uint64_t wake_ms = next_wake_ms(core);
     if (wake_ms == core->wake_ms) {
         return OK;
     }

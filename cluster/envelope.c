@@ -54,3 +54,11 @@ enum errc envelope_next(const uint8_t *data, size_t len, struct envelope *ret, s
     *ret_used = ENVELOPE_SIZE + payload_len;
     return OK;
 }
+
+uint16_t envelope_type(const uint8_t *data) {
+    return get_le16(data + 4);
+}
+
+uint16_t envelope_level(const uint8_t *data) {
+    return get_le16(data + 6);
+}

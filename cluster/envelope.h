@@ -25,6 +25,10 @@ struct envelope {
 void envelope_append(struct buf *out, uint16_t type, uint16_t level_required,
                      const uint8_t *payload, size_t len);
 
+/* Of bytes that envelope_next has accepted, or envelope_append has made. */
+uint16_t envelope_type(const uint8_t *data);
+uint16_t envelope_level(const uint8_t *data);
+
 /* Read the first command of `data`; *ret_used is how many bytes it took. ERR_CORRUPT: wrong magic,
  * checksum, length or an unknown version. */
 MUSTCHECK enum errc envelope_next(const uint8_t *data, size_t len, struct envelope *ret,

@@ -2,6 +2,8 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/metrics.h"
+#include "cluster/envelope.h"
 #include "storage/txn.h"
 
 #include <stdio.h>
@@ -21,6 +23,7 @@ struct fsm {
     uint64_t applied;
     char region[LIMIT_REGION_NAME + 1]; /* of the state; empty before the first command */
     char own_region[LIMIT_REGION_NAME + 1];
+    unsigned level; /* of the state; 0: to be looked up */
     struct fsm_result
         *results; /* of the write that is being built; delivered once it is committed */
     size_t n_results;
@@ -52,7 +55,7 @@ static enum errc fsm_load(struct fsm *fsm, struct err *err) {
                 fsm->region, fsm->own_region);
         }
     }
-    return OK;
+    return view_level(view, &fsm->level);
 }
 
 enum errc fsm_open(struct engine *engine, const char *region, struct fsm **ret, struct err *err) {
@@ -84,6 +87,10 @@ void fsm_close(struct fsm *fsm) {
 
 uint64_t fsm_applied(const struct fsm *fsm) {
     return fsm->applied;
+}
+
+unsigned fsm_level(const struct fsm *fsm) {
+    return fsm->level;
 }
 
 bool fsm_has_region(const struct fsm *fsm) {
@@ -137,22 +144,31 @@ static void apply_commands(struct fsm *fsm, uint64_t index, const struct core_en
             stop_before_fork(code, index, place);
         }
         keep_result(fsm, index, place, result);
+        if (envelope_type(entry->data + at) == COMMAND_SET_LEVEL) {
+            fsm->level = 0;
+        }
         at += used;
         place++;
     }
+    metric_observe(METRIC_LOG_ENTRY_COMMANDS, place);
 }
 
-/* The region's name is a constant of the state once its first command was applied. */
+/* The region's name is a constant of the state once its first command was applied; its level
+ * changes with few commands. */
 static void learn_region(struct fsm *fsm) {
     Redoubt__Region *record = NULL;
 
-    if (fsm_has_region(fsm)) {
-        return;
+    if (!fsm_has_region(fsm)) {
+        CHECK(view_region(txn_view(fsm->txn), &record) == OK);
+        if (record != NULL) {
+            (void)snprintf(fsm->region, sizeof(fsm->region), "%s",
+                           record->name ? record->name : "");
+            redoubt__region__free_unpacked(record, NULL);
+        }
+        fsm->level = 0;
     }
-    CHECK(view_region(txn_view(fsm->txn), &record) == OK);
-    if (record != NULL) {
-        (void)snprintf(fsm->region, sizeof(fsm->region), "%s", record->name ? record->name : "");
-        redoubt__region__free_unpacked(record, NULL);
+    if (fsm->level == 0) {
+        CHECK(view_level(txn_view(fsm->txn), &fsm->level) == OK);
     }
 }
 
@@ -177,6 +193,7 @@ static void commit(struct fsm *fsm, uint64_t index, const struct fsm_callbacks *
 
 void fsm_apply(struct fsm *fsm, uint64_t first, const struct core_entry *entries, size_t n,
                const struct fsm_callbacks *callbacks) {
+    uint64_t began_us = metric_clock_us();
     size_t bytes = 0;
 
     CHECK(first == fsm->applied + 1);
@@ -191,4 +208,5 @@ void fsm_apply(struct fsm *fsm, uint64_t first, const struct core_entry *entries
             bytes = 0;
         }
     }
+    metric_observe_us(METRIC_FSM_APPLY_SECONDS, metric_clock_us() - began_us);
 }

@@ -25,6 +25,8 @@ void fsm_close(struct fsm *fsm);
 uint64_t fsm_applied(const struct fsm *fsm);
 /* The region's first command was applied. */
 bool fsm_has_region(const struct fsm *fsm);
+/* Of the commands that may be proposed. */
+unsigned fsm_level(const struct fsm *fsm);
 
 struct fsm_callbacks {
     /* The result of the command at `place` (from 0) of the entry at `index`; takes it. Called after

@@ -1,6 +1,8 @@
 #include "cluster/log_writer.h"
 
 #include "base/log.h"
+#include "base/metrics.h"
+#include "base/world.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -40,6 +42,7 @@ static void commit_or_die(struct log_batch *batch) {
 static void *writer_main(void *arg) {
     struct log_writer *writer = arg;
     uint64_t one = 1;
+    uint64_t began_us;
 
     CHECK(pthread_mutex_lock(&writer->lock) == 0);
     for (;;) {
@@ -50,7 +53,12 @@ static void *writer_main(void *arg) {
             break; /* stopping, and nothing left to write */
         }
         CHECK(pthread_mutex_unlock(&writer->lock) == 0);
+        began_us = metric_clock_us();
         commit_or_die(writer->in_flight);
+        metric_observe_us(METRIC_LOG_SYNC_SECONDS, metric_clock_us() - began_us);
+        if (writer->holds.snapshot) {
+            metric_set(METRIC_SNAPSHOT_TIME, world_wall_ms(world_system()));
+        }
         CHECK(pthread_mutex_lock(&writer->lock) == 0);
         writer->done = true;
         CHECK(pthread_cond_broadcast(&writer->changed) == 0);
@@ -157,6 +165,7 @@ bool log_writer_collect(struct log_writer *writer, struct log_written *ret) {
 
 void log_writer_vote(struct log_writer *writer, uint64_t term, uint64_t voted_for) {
     struct log_batch *batch = log_batch_new(writer->engine);
+    uint64_t began_us = metric_clock_us();
 
     CHECK(batch != NULL);
     /* Wait for the batch in flight, so that there is one writer at any time; its completion is
@@ -169,4 +178,5 @@ void log_writer_vote(struct log_writer *writer, uint64_t term, uint64_t voted_fo
     log_batch_vote(batch, term, voted_for);
     commit_or_die(batch);
     log_batch_free(batch);
+    metric_observe_us(METRIC_LOG_VOTE_SECONDS, metric_clock_us() - began_us);
 }

@@ -3,11 +3,11 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/wipe.h"
-#include "cluster/core.h"
-#include "cluster/envelope.h"
-#include "cluster/fsm.h"
-#include "cluster/log_writer.h"
+#include "cluster/bootstrap.h"
+#include "cluster/core_message.h"
+#include "cluster/node_internal.h"
 #include "storage/log_store.h"
 
 #include <pthread.h>
@@ -18,177 +18,55 @@
 #include <uv.h>
 
 enum {
-    NODE_ELECTION_MS = 1000,
+    NODE_ELECTION_MS = 500,
     NODE_HEARTBEAT_DIVISOR = 10,
-    NODE_INFLIGHT_ENTRIES = 1024,
-    NODE_MEMBERS = 1, /* voters of a new group */
-};
-
-/* The proposals that share one log entry, until it is applied or its leader is lost. */
-struct pending {
-    struct pending *next;
-    uint64_t index;
-    unsigned count;
-    struct proposal **proposals; /* by place */
-};
-
-struct node {
-    const struct world *world;
-    struct engine *engine;
-    char region[LIMIT_REGION_NAME + 1];
-    void (*dirty_cb)(void *arg, const char *region);
-    void *dirty_arg;
-    uint64_t snapshot_entries;
-    uint64_t snapshot_bytes;
-    unsigned snapshot_trailing;
-
-    /* Shared. */
-    struct mailbox *proposals;
-    atomic_size_t queued_bytes;
-    atomic_bool ready;
-    atomic_bool leader;
-    atomic_bool stopping;
-    pthread_mutex_t status_lock;
-    struct node_status status;
-
-    /* The Raft thread's. */
-    pthread_t thread;
-    uv_loop_t loop;
-    uv_poll_t proposals_poll;
-    uv_poll_t written_poll;
-    uv_timer_t wake_timer;
-    struct core *core;
-    struct fsm *fsm;
-    struct log_writer *writer;
-    struct pending *pending;
-    struct pending **pending_last;
-    enum core_role role;
-    uint64_t snapshot_index;
-    bool snapshot_runs;
-    bool region_proposed;
+    NODE_INFLIGHT_ENTRIES = 512,
+    NODE_TICK_MS = 50,
 };
 
 static const char *const role_names[] = {
     [CORE_FOLLOWER] = "follower", [CORE_CANDIDATE] = "candidate", [CORE_LEADER] = "leader"};
 
-/* ---- proposals ---- */
-
-struct proposal *proposal_new(enum command_type type, const ProtobufCMessage *command) {
-    struct proposal *proposal = calloc(1, sizeof(*proposal));
-
-    if (proposal == NULL) {
-        return NULL;
-    }
-    proposal->type = type;
-    buf_init(&proposal->command, LIMIT_COMMAND);
-    command_encode(&proposal->command, type, command);
-    if (proposal->command.failed) {
-        proposal_free(proposal);
-        return NULL;
-    }
-    return proposal;
-}
-
-void proposal_free(struct proposal *proposal) {
-    if (proposal == NULL) {
-        return;
-    }
-    buf_fini(&proposal->command);
-    command_result_free(proposal->result);
-    free(proposal);
-}
-
-enum errc node_propose(struct node *node, struct proposal *proposal) {
-    size_t len = proposal->command.len;
-    enum errc code;
-
-    if (atomic_fetch_add(&node->queued_bytes, len) + len > LIMIT_PROPOSAL_BYTES) {
-        atomic_fetch_sub(&node->queued_bytes, len);
-        return ERR_BUSY;
-    }
-    code = mailbox_push(node->proposals, &proposal->letter);
-    if (code != OK) {
-        atomic_fetch_sub(&node->queued_bytes, len);
-    }
-    return code;
-}
-
-static void finish(struct node *node, struct proposal *proposal, enum errc code) {
-    atomic_fetch_sub(&node->queued_bytes, proposal->command.len);
-    proposal->code = code;
-    proposal->done_cb(proposal);
-}
-
-static void pending_free(struct pending *pending) {
-    free(pending->proposals);
-    free(pending);
-}
-
-static struct pending *pending_take_first(struct node *node) {
-    struct pending *first = node->pending;
-
-    node->pending = first->next;
-    if (node->pending == NULL) {
-        node->pending_last = &node->pending;
-    }
-    return first;
-}
-
-/* The leader is lost: what was appended may or may not be committed by the next one. */
-static void fail_pending(struct node *node) {
-    while (node->pending != NULL) {
-        struct pending *pending = pending_take_first(node);
-        for (unsigned i = 0; i < pending->count; i++) {
-            if (pending->proposals[i] != NULL) {
-                finish(node, pending->proposals[i], ERR_OUTCOME_UNKNOWN);
-            }
-        }
-        pending_free(pending);
-    }
-}
-
 /* ---- effects ---- */
 
-static _Noreturn void node_die(const char *what, enum errc code) {
+_Noreturn void node_die(const char *what, enum errc code) {
     LOG_ERROR("raft.fatal", F_STR("event", what), F_STR("error", errc_name(code)),
               F_STR("detail", errc_sentence(code)));
     abort();
 }
 
 static void on_result(void *arg, uint64_t index, unsigned place, Redoubt__Result *result) {
-    struct node *node = arg;
-    struct pending *pending = node->pending;
-    struct proposal *proposal;
-
-    if (pending == NULL || pending->index != index) {
-        command_result_free(result); /* replayed, or another leader's */
-        return;
-    }
-    CHECK(place < pending->count);
-    proposal = pending->proposals[place];
-    if (place + 1 == pending->count) {
-        pending_free(pending_take_first(node));
-    }
-    proposal->result = result;
-    proposal->index = index;
-    finish(node, proposal, OK);
+    node_proposals_result(arg, index, place, result);
 }
 
 static void on_dirty(void *arg, const char *region) {
     struct node *node = arg;
 
-    if (node->dirty_cb != NULL && atomic_load(&node->leader)) {
-        node->dirty_cb(node->dirty_arg, region);
+    if (node->options.dirty_cb != NULL && atomic_load(&node->leader)) {
+        node->options.dirty_cb(node->options.dirty_arg, region);
     }
+}
+
+/* With a pre-vote there is a candidate before there is a new term. */
+static void count_role(struct node *node, const struct core_effect *effect) {
+    if (effect->term != node->seen_term && effect->role != CORE_FOLLOWER) {
+        metric_add(METRIC_RAFT_ELECTIONS, 1);
+    }
+    if (effect->leader_id != 0 && effect->leader_id != node->seen_leader) {
+        metric_add(METRIC_RAFT_LEADER_CHANGES, 1);
+        node->seen_leader = effect->leader_id;
+    }
+    node->seen_term = effect->term;
 }
 
 static void effect_role(struct node *node, const struct core_effect *effect) {
     bool was_leader = node->role == CORE_LEADER;
 
+    count_role(node, effect);
     node->role = effect->role;
     atomic_store(&node->leader, effect->role == CORE_LEADER);
     if (was_leader && effect->role != CORE_LEADER) {
-        fail_pending(node);
+        node_proposals_lost(node);
     }
     if (!was_leader && effect->role == CORE_LEADER) {
         on_dirty(node, NULL);
@@ -213,151 +91,103 @@ static void effect_write(struct node *node, const struct core_effect *effect) {
 
 static void effect_wake(struct node *node, const struct core_effect *effect);
 
-static void execute_effects(struct node *node) {
+static void effect_install(struct node *node, const struct core_effect *effect) {
+    enum errc code = ERR_UNAVAILABLE;
+
+    if (node->options.installer != NULL) {
+        code = installer_fetch(node->options.installer, &effect->snapshot);
+        metric_add(METRIC_SNAPSHOTS_RECEIVED, 1);
+    }
+    LOG_INFO("raft.install", F_U64("index", effect->snapshot.index),
+             F_STR("code", code == OK ? "OK" : errc_name(code)));
+    if (code != OK) {
+        /* The core has dropped its log for it and waits. It starts anew from its disk, and the
+         * leader will offer the snapshot again. */
+        node_die("install", code);
+    }
+}
+
+static void execute_effect(struct node *node, const struct core_effect *effect) {
     const struct fsm_callbacks callbacks = {.result = on_result, .dirty = on_dirty, .arg = node};
+
+    switch (effect->kind) {
+    case CORE_EFFECT_VOTE:
+        log_writer_vote(node->writer, effect->term, effect->voted_for);
+        break;
+    case CORE_EFFECT_ROLE:
+        effect_role(node, effect);
+        break;
+    case CORE_EFFECT_WRITE:
+        effect_write(node, effect);
+        break;
+    case CORE_EFFECT_APPLY:
+        fsm_apply(node->fsm, effect->first, effect->entries, effect->n_entries, &callbacks);
+        break;
+    case CORE_EFFECT_WAKE:
+        effect_wake(node, effect);
+        break;
+    case CORE_EFFECT_CONFIGURATION:
+        break; /* the core knows; a snapshot asks it */
+    case CORE_EFFECT_READ:
+        node_tickets_read(node, effect->read_id);
+        break;
+    case CORE_EFFECT_SNAPSHOT:
+        node_checkpoint_want(node);
+        break;
+    case CORE_EFFECT_INSTALL:
+        effect_install(node, effect);
+        break;
+    case CORE_EFFECT_SEND:
+        /* Lost when there is no stream: Raft sends again. */
+        if (node->transport != NULL) {
+            (void)transport_send(node->transport, effect->peer, effect->message);
+        }
+        break;
+    }
+}
+
+static void execute_effects(struct node *node) {
     const struct core_effect *effect;
 
     while ((effect = core_next_effect(node->core)) != NULL) {
-        switch (effect->kind) {
-        case CORE_EFFECT_VOTE:
-            log_writer_vote(node->writer, effect->term, effect->voted_for);
-            break;
-        case CORE_EFFECT_ROLE:
-            effect_role(node, effect);
-            break;
-        case CORE_EFFECT_WRITE:
-            effect_write(node, effect);
-            break;
-        case CORE_EFFECT_APPLY:
-            fsm_apply(node->fsm, effect->first, effect->entries, effect->n_entries, &callbacks);
-            break;
-        case CORE_EFFECT_WAKE:
-            effect_wake(node, effect);
-            break;
-        case CORE_EFFECT_CONFIGURATION:
-            break; /* the core knows; a snapshot asks it */
-        case CORE_EFFECT_READ:
-        case CORE_EFFECT_SNAPSHOT:
-        case CORE_EFFECT_INSTALL:
-        case CORE_EFFECT_SEND:
-            /* A group of one has nobody to send to or to install from. */
-            node_die("effect for a peer in a group of one", ERR_MALFORMED);
-        }
-    }
-}
-
-/* ---- snapshots: the state is durable through the shared write-ahead log, so that a snapshot is
- * its metadata and a shorter log ---- */
-
-static bool snapshot_is_due(const struct node *node, unsigned trailing) {
-    uint64_t entries = core_last_index(node->core) + 1 - core_first_index(node->core);
-
-    /* Entries that must stay behind do not count, else every entry after the first snapshot would
-     * be a reason for the next. */
-    return !node->snapshot_runs &&
-           core_applied_index(node->core) > node->snapshot_index + trailing &&
-           (entries >= node->snapshot_entries + trailing ||
-            core_log_bytes(node->core) >= node->snapshot_bytes);
-}
-
-static void maybe_snapshot(struct node *node) {
-    /* Entries behind the snapshot are for followers that lag. */
-    unsigned trailing = core_is_only_voter(node->core) ? 0 : node->snapshot_trailing;
-    struct core_snapshot snapshot;
-    struct log_snapshot row;
-    uint64_t keep_from;
-
-    if (!snapshot_is_due(node, trailing) ||
-        core_snapshot_prepare(node->core, 0, trailing, &snapshot, &keep_from) != OK) {
-        return;
-    }
-    row = (struct log_snapshot){
-        .index = snapshot.index,
-        .term = snapshot.term,
-        .configuration_index = snapshot.configuration_index,
-        .configuration = snapshot.configuration.data,
-        .configuration_len = snapshot.configuration.len,
-    };
-    log_batch_snapshot(log_writer_open(node->writer), &row, keep_from);
-    node->snapshot_runs = true;
-    node->snapshot_index = snapshot.index;
-    log_writer_submit(node->writer, 0, true);
-}
-
-/* ---- the region's first command ---- */
-
-static void region_done(struct proposal *proposal) {
-    struct node *node = proposal->arg;
-
-    node->region_proposed = proposal->code == OK;
-    proposal_free(proposal);
-}
-
-static void maybe_propose_region(struct node *node) {
-    Redoubt__RegionInit command = REDOUBT__REGION_INIT__INIT;
-    struct proposal *proposal;
-
-    if (node->region_proposed || !core_is_current_leader(node->core) || fsm_has_region(node->fsm)) {
-        return;
-    }
-    command.name = node->region;
-    proposal = proposal_new(COMMAND_REGION_INIT, &command.base);
-    CHECK(proposal != NULL);
-    proposal->done_cb = region_done;
-    proposal->arg = node;
-    node->region_proposed = true;
-    if (node_propose(node, proposal) != OK) {
-        node->region_proposed = false;
-        proposal_free(proposal);
+        execute_effect(node, effect);
     }
 }
 
 /* ---- turns of the loop ---- */
 
-static void publish_status(struct node *node) {
-    bool ready = core_is_current_leader(node->core) && core_is_only_voter(node->core) &&
-                 fsm_has_region(node->fsm);
-    struct node_status status = {
-        .role = role_names[core_role(node->core)],
-        .term = core_term(node->core),
-        .commit = core_commit_index(node->core),
-        .applied = fsm_applied(node->fsm),
-        .first = core_first_index(node->core),
-        .last = core_last_index(node->core),
-        .log_bytes = core_log_bytes(node->core),
-        .snapshot = node->snapshot_index,
-        .ready = ready,
-    };
-
-    atomic_store(&node->ready, ready);
-    CHECK(pthread_mutex_lock(&node->status_lock) == 0);
-    node->status = status;
-    CHECK(pthread_mutex_unlock(&node->status_lock) == 0);
+uint64_t node_now(const struct node *node) {
+    return world_mono_ms(node->options.world);
 }
 
-static uint64_t now(const struct node *node) {
-    return world_mono_ms(node->world);
-}
-
-/* After every event. */
-static void finish_turn(struct node *node, const char *event, enum errc code) {
+/* What follows an event may be events of its own (a submit, a change): the outermost turn looks
+ * after all of it. */
+void node_turn(struct node *node, const char *event, enum errc code) {
     if (code != OK) {
         node_die(event, code);
     }
     execute_effects(node);
-    maybe_snapshot(node);
-    maybe_propose_region(node);
-    publish_status(node);
+    if (node->in_turn) {
+        return;
+    }
+    node->in_turn = true;
+    node_proposals_pump(node);
+    node_tickets_look(node);
+    node_members_look(node);
+    node_snapshot_look(node);
+    node_propose_region(node);
+    node_status_publish(node, false);
+    node->in_turn = false;
 }
 
 static void on_wake(uv_timer_t *timer) {
     struct node *node = timer->data;
 
-    finish_turn(node, "wake", core_wake(node->core, now(node)));
+    node_turn(node, "wake", core_wake(node->core, node_now(node)));
 }
 
 static void effect_wake(struct node *node, const struct core_effect *effect) {
-    uint64_t at = now(node);
+    uint64_t at = node_now(node);
 
     CHECK(uv_timer_start(&node->wake_timer, on_wake,
                          effect->wake_ms > at ? effect->wake_ms - at : 0, 0) == 0);
@@ -369,95 +199,100 @@ static void on_written(uv_poll_t *poll, int status, int events) {
 
     while (log_writer_collect(node->writer, &written)) {
         if (written.write_id != 0) {
-            finish_turn(node, "written", core_written(node->core, now(node), written.write_id));
+            node_turn(node, "written", core_written(node->core, node_now(node), written.write_id));
         }
         if (written.snapshot) {
-            struct core_bytes manifest = {.len = 0};
-            node->snapshot_runs = false;
-            LOG_INFO("raft.snapshot", F_U64("index", node->snapshot_index));
-            finish_turn(node, "snapshot taken",
-                        core_snapshot_taken(node->core, now(node), manifest));
+            node_snapshot_written(node);
         }
     }
 }
 
-/* One entry's worth of letters from the front of the chain, their commands end to end in `bytes`.
- */
-static struct pending *gather(struct letter **chain, struct buf *bytes) {
-    struct pending *pending = calloc(1, sizeof(*pending));
-    unsigned count = 0;
-    size_t len = 0;
+static void on_message(void *arg, uint64_t from, struct core_bytes message) {
+    struct node *node = arg;
+    enum errc code;
 
-    CHECK(pending != NULL);
-    for (struct letter *at = *chain; at != NULL && count < LIMIT_ENTRY_COMMANDS; at = at->next) {
-        struct proposal *proposal = CONTAINER_OF(at, struct proposal, letter);
-        if (count > 0 && len + proposal->command.len > LIMIT_ENTRY_BYTES) {
-            break;
-        }
-        len += proposal->command.len;
-        count++;
-    }
-    pending->proposals = calloc(count, sizeof(struct proposal *));
-    CHECK(pending->proposals != NULL);
-    while (pending->count < count) {
-        struct letter *letter = *chain;
-        struct proposal *proposal = CONTAINER_OF(letter, struct proposal, letter);
-        *chain = letter->next;
-        pending->proposals[pending->count++] = proposal;
-        buf_append(bytes, proposal->command.data, proposal->command.len);
-    }
-    CHECK(!bytes->failed);
-    return pending;
-}
-
-static void submit(struct node *node, struct pending *pending, const struct buf *bytes) {
-    struct core_bytes command = {bytes->data, bytes->len};
-    uint64_t index;
-    enum errc code = core_submit(node->core, now(node), &command, 1, &index);
-
-    if (code == ERR_NOT_LEADER) {
-        for (unsigned i = 0; i < pending->count; i++) {
-            finish(node, pending->proposals[i], ERR_NOT_LEADER);
-        }
-        pending_free(pending);
+    /* Heartbeats go on being answered, or a node without room would stand for election. */
+    if (atomic_load(&node->disk_full) && core_message_has_entries(message)) {
         return;
     }
-    if (code == OK) {
-        pending->index = index;
-        *node->pending_last = pending;
-        node->pending_last = &pending->next;
+    code = core_receive(node->core, node_now(node), from, message);
+    if (code == ERR_MALFORMED) {
+        LOG_WARN("raft.message_refused", F_U64("from", from), F_U64("bytes", message.len));
+        return;
     }
-    finish_turn(node, "submit", code);
+    node_turn(node, "receive", code);
 }
 
-static void close_handles(struct node *node) {
-    uv_close((uv_handle_t *)&node->proposals_poll, NULL);
-    uv_close((uv_handle_t *)&node->written_poll, NULL);
-    uv_close((uv_handle_t *)&node->wake_timer, NULL);
+static void on_hello(void *arg, const struct transport_hello *hello) {
+    node_members_hello(arg, hello);
 }
+
+static void close_loop(struct node *node);
 
 static void on_proposals(uv_poll_t *poll, int status, int events) {
     struct node *node = poll->data;
-    struct letter *chain = mailbox_drain(node->proposals);
 
     if (atomic_load(&node->stopping)) {
-        while (chain != NULL) {
-            struct proposal *proposal = CONTAINER_OF(chain, struct proposal, letter);
-            chain = chain->next;
-            finish(node, proposal, ERR_UNAVAILABLE);
-        }
-        fail_pending(node);
-        close_handles(node);
+        close_loop(node);
         return;
     }
-    while (chain != NULL) {
-        struct buf bytes;
-        struct pending *pending;
+    node_proposals_take(node);
+    node_turn(node, "proposals", OK);
+}
 
-        buf_init(&bytes, LIMIT_COMMAND + LIMIT_ENTRY_BYTES);
-        pending = gather(&chain, &bytes);
-        submit(node, pending, &bytes);
-        buf_fini(&bytes);
+static void on_tickets(uv_poll_t *poll, int status, int events) {
+    node_tickets_take(poll->data);
+}
+
+static void on_changes(uv_poll_t *poll, int status, int events) {
+    node_changes_take(poll->data);
+}
+
+static void reload(struct node *node) {
+    struct err err;
+
+    if (!atomic_exchange(&node->reload, false) || node->transport == NULL) {
+        return;
+    }
+    if (transport_reload(node->transport, &err) == OK) {
+        LOG_INFO("node.certificates_reloaded");
+    } else {
+        LOG_ERROR("node.certificates_kept", F_STR("error", err.message));
+    }
+}
+
+static void on_tick(uv_timer_t *timer) {
+    struct node *node = timer->data;
+
+    node_disk_look(node);
+    node_tickets_expire(node, false);
+    node_changes_look(node);
+    node_members_tick(node);
+    node_checkpoint_tick(node);
+    reload(node);
+    node_turn(node, "tick", OK);
+    node_status_publish(node, true);
+}
+
+static void on_transport_closed(void *arg) {
+}
+
+static void close_loop(struct node *node) {
+    if (node->is_closing) {
+        return;
+    }
+    node->is_closing = true;
+    node_changes_close(node);
+    node_proposals_close(node);
+    node_tickets_expire(node, true);
+    uv_close((uv_handle_t *)&node->proposals_poll, NULL);
+    uv_close((uv_handle_t *)&node->tickets_poll, NULL);
+    uv_close((uv_handle_t *)&node->changes_poll, NULL);
+    uv_close((uv_handle_t *)&node->written_poll, NULL);
+    uv_close((uv_handle_t *)&node->wake_timer, NULL);
+    uv_close((uv_handle_t *)&node->tick_timer, NULL);
+    if (node->transport != NULL) {
+        transport_close(node->transport, on_transport_closed);
     }
 }
 
@@ -470,44 +305,21 @@ static void *node_main(void *arg) {
 
 /* ---- start and stop ---- */
 
-/* The first entry of a new group, on an empty store: term 1, a configuration with this node alone.
- */
-static enum errc bootstrap(struct node *node, const struct node_options *options, struct err *err) {
-    const struct core_server self = {.id = options->id, .address = "self"};
-    struct log_batch *batch = log_batch_new(node->engine);
-    uint8_t *configuration = NULL;
-    struct log_entry entry = {.term = 1, .type = CORE_CHANGE};
-    enum errc code;
+static enum errc load(struct node *node, struct log_image **ret, struct err *err) {
+    bool has_beginning = false;
+    enum errc code = node_has_beginning(node->options.engine, &has_beginning, err);
 
-    if (batch == NULL) {
-        return err_default(err, ERR_NO_MEMORY);
-    }
-    code = core_configuration_encode(&self, NODE_MEMBERS, &configuration, &entry.len);
     if (code != OK) {
-        (void)err_default(err, code);
-        goto out;
-    }
-    entry.data = configuration;
-    log_batch_vote(batch, 1, 0);
-    log_batch_append(batch, 1, &entry, 1);
-    code = log_batch_commit(batch, err);
-out:
-    wipe_free(configuration);
-    log_batch_free(batch);
-    return code;
-}
-
-static enum errc load(struct node *node, const struct node_options *options, struct log_image **ret,
-                      struct err *err) {
-    enum errc code = log_store_load(node->engine, ret, err);
-
-    if (code != OK || (*ret)->term != 0) {
         return code;
     }
-    log_image_free(*ret);
-    *ret = NULL;
-    code = bootstrap(node, options, err);
-    return code == OK ? log_store_load(node->engine, ret, err) : code;
+    if (!has_beginning) {
+        return err_set(
+            err, ERR_INVALID_PARAMETER,
+            "this node's store is empty: begin a region with `redoubt node bootstrap`, join "
+            "one with `redoubt node join`, or bring a lost node back with `redoubt node "
+            "rebuild`");
+    }
+    return log_store_load(node->options.engine, ret, err);
 }
 
 /* Hands the stored log to the core. The first turn of the loop comes from the core's first wake. */
@@ -540,25 +352,46 @@ static enum errc start_core(struct node *node, const struct log_image *image, st
                                          .len = row->len};
     }
     node->snapshot_index = image->snapshot.index;
-    code = core_start(node->core, now(node), &persisted);
+    code = core_start(node->core, node_now(node), &persisted);
     free(entries);
     if (code != OK) {
         return err_set(err, code, "the stored log does not hang together: %s", errc_sentence(code));
     }
-    finish_turn(node, "start", OK);
+    node_turn(node, "start", OK);
     return OK;
 }
 
+static void watch(struct node *node, uv_poll_t *poll, int fd, uv_poll_cb run) {
+    CHECK(uv_poll_init(&node->loop, poll, fd) == 0);
+    poll->data = node;
+    CHECK(uv_poll_start(poll, UV_READABLE, run) == 0);
+}
+
 static void init_loop(struct node *node) {
-    CHECK(uv_loop_init(&node->loop) == 0);
-    CHECK(uv_poll_init(&node->loop, &node->proposals_poll, mailbox_fd(node->proposals)) == 0);
-    CHECK(uv_poll_init(&node->loop, &node->written_poll, log_writer_fd(node->writer)) == 0);
+    watch(node, &node->proposals_poll, mailbox_fd(node->proposals), on_proposals);
+    watch(node, &node->tickets_poll, mailbox_fd(node->tickets_box), on_tickets);
+    watch(node, &node->changes_poll, mailbox_fd(node->changes_box), on_changes);
+    watch(node, &node->written_poll, log_writer_fd(node->writer), on_written);
     CHECK(uv_timer_init(&node->loop, &node->wake_timer) == 0);
-    node->proposals_poll.data = node;
-    node->written_poll.data = node;
+    CHECK(uv_timer_init(&node->loop, &node->tick_timer) == 0);
     node->wake_timer.data = node;
-    CHECK(uv_poll_start(&node->proposals_poll, UV_READABLE, on_proposals) == 0);
-    CHECK(uv_poll_start(&node->written_poll, UV_READABLE, on_written) == 0);
+    node->tick_timer.data = node;
+    CHECK(uv_timer_start(&node->tick_timer, on_tick, NODE_TICK_MS, NODE_TICK_MS) == 0);
+}
+
+static enum errc open_transport(struct node *node, struct err *err) {
+    const struct transport_options options = {.loop = &node->loop,
+                                              .world = node->options.world,
+                                              .region = node->region,
+                                              .self = node->options.id,
+                                              .listen = node->options.listen,
+                                              .address = node->address,
+                                              .tls = node->options.tls,
+                                              .message_cb = on_message,
+                                              .hello_cb = on_hello,
+                                              .arg = node};
+
+    return node->options.listen != NULL ? transport_new(&options, &node->transport, err) : OK;
 }
 
 static struct node *node_new(const struct node_options *options) {
@@ -567,19 +400,28 @@ static struct node *node_new(const struct node_options *options) {
     if (node == NULL) {
         return NULL;
     }
-    node->world = options->world;
-    node->engine = options->engine;
-    node->dirty_cb = options->dirty_cb;
-    node->dirty_arg = options->dirty_arg;
+    node->options = *options;
+    node->election_ms =
+        options->election_timeout_ms ? options->election_timeout_ms : NODE_ELECTION_MS;
     node->snapshot_entries =
         options->snapshot_entries ? options->snapshot_entries : LIMIT_LOG_ENTRIES;
     node->snapshot_bytes = options->snapshot_bytes ? options->snapshot_bytes : LIMIT_LOG_BYTES;
     node->snapshot_trailing =
         (unsigned)(options->snapshot_trailing ? options->snapshot_trailing : LIMIT_LOG_TRAILING);
     node->pending_last = &node->pending;
+    letter_list_init(&node->waiting);
+    letter_list_init(&node->reads);
+    letter_list_init(&node->leaders);
+    letter_list_init(&node->change.waiting);
+    buf_init(&node->checkpoint.bytes, LIMIT_MANIFEST);
+    node->checkpoint.is_removal = true; /* what an earlier process left */
     node->status.role = "follower";
     (void)snprintf(node->region, sizeof(node->region), "%s", options->region);
+    (void)snprintf(node->data, sizeof(node->data), "%s", options->data ? options->data : "");
+    (void)snprintf(node->address, sizeof(node->address), "%s",
+                   options->address ? options->address : "");
     CHECK(pthread_mutex_init(&node->status_lock, NULL) == 0);
+    CHECK(uv_loop_init(&node->loop) == 0);
     return node;
 }
 
@@ -588,21 +430,48 @@ void node_free(struct node *node) {
         return;
     }
     log_writer_stop(node->writer);
+    transport_free(node->transport);
     core_free(node->core);
     fsm_close(node->fsm);
     mailbox_free(node->proposals);
+    mailbox_free(node->tickets_box);
+    mailbox_free(node->changes_box);
+    buf_fini(&node->checkpoint.bytes);
     CHECK(pthread_mutex_destroy(&node->status_lock) == 0);
     free(node);
 }
 
-enum errc node_start(const struct node_options *options, struct node **ret, struct err *err) {
-    struct core_options core_options = {
-        .id = options->id,
-        .address = "self",
-        .election_timeout_ms =
-            options->election_timeout_ms ? options->election_timeout_ms : NODE_ELECTION_MS,
+static enum errc make_core(struct node *node) {
+    struct core_options options = {
+        .id = node->options.id,
+        .address = node->address[0] != '\0' ? node->address : "self",
+        .election_timeout_ms = node->election_ms,
+        .heartbeat_ms = node->election_ms / NODE_HEARTBEAT_DIVISOR,
         .max_inflight_entries = NODE_INFLIGHT_ENTRIES,
     };
+
+    world_random(node->options.world, &options.seed, sizeof(options.seed));
+    node->proposals = mailbox_new(LIMIT_PROPOSALS);
+    node->tickets_box = mailbox_new(LIMIT_TICKETS);
+    node->changes_box = mailbox_new(LIMIT_CHANGES);
+    node->core = core_new(&options);
+    return node->proposals && node->tickets_box && node->changes_box && node->core ? OK
+                                                                                   : ERR_NO_MEMORY;
+}
+
+/* Nothing runs yet but handles of the loop. */
+static void abandon(struct node *node) {
+    if (node->tick_timer.data != NULL) {
+        close_loop(node);
+    } else if (node->transport != NULL) {
+        transport_close(node->transport, on_transport_closed);
+    }
+    (void)uv_run(&node->loop, UV_RUN_DEFAULT);
+    CHECK(uv_loop_close(&node->loop) == 0);
+    node_free(node);
+}
+
+enum errc node_start(const struct node_options *options, struct node **ret, struct err *err) {
     struct log_image *image = NULL;
     struct node *node = node_new(options);
     enum errc code = ERR_NO_MEMORY;
@@ -610,43 +479,37 @@ enum errc node_start(const struct node_options *options, struct node **ret, stru
     if (node == NULL) {
         return err_default(err, code);
     }
-    core_options.heartbeat_ms = core_options.election_timeout_ms / NODE_HEARTBEAT_DIVISOR;
-    world_random(options->world, &core_options.seed, sizeof(core_options.seed));
-    node->proposals = mailbox_new(LIMIT_PROPOSALS);
-    node->core = core_new(&core_options);
-    if (node->proposals == NULL || node->core == NULL) {
+    code = make_core(node);
+    if (code != OK) {
         (void)err_default(err, code);
         goto fail;
     }
-    code = fsm_open(node->engine, node->region, &node->fsm, err);
-    if (code != OK) {
-        goto fail;
+    code = fsm_open(options->engine, node->region, &node->fsm, err);
+    if (code == OK) {
+        code = load(node, &image, err);
     }
-    code = load(node, options, &image, err);
-    if (code != OK) {
-        goto fail;
+    if (code == OK) {
+        code = open_transport(node, err);
     }
-    code = log_writer_start(node->engine, &node->writer, err);
+    if (code == OK) {
+        code = log_writer_start(options->engine, &node->writer, err);
+    }
     if (code != OK) {
         goto fail;
     }
     init_loop(node);
     code = start_core(node, image, err);
-    log_image_free(image);
-    image = NULL;
     if (code != OK) {
-        close_handles(node);
-        (void)uv_run(&node->loop, UV_RUN_DEFAULT);
-        CHECK(uv_loop_close(&node->loop) == 0);
         goto fail;
     }
+    log_image_free(image);
     CHECK(pthread_create(&node->thread, NULL, node_main, node) == 0);
     (void)pthread_setname_np(node->thread, "raft");
     *ret = node;
     return OK;
 fail:
     log_image_free(image);
-    node_free(node);
+    abandon(node);
     return code;
 }
 
@@ -656,6 +519,8 @@ void node_stop(struct node *node) {
     }
     /* Closed first: what is pushed behind the last drain would never be answered. */
     mailbox_close(node->proposals);
+    mailbox_close(node->tickets_box);
+    mailbox_close(node->changes_box);
     atomic_store(&node->stopping, true);
     mailbox_wake(node->proposals);
     CHECK(pthread_join(node->thread, NULL) == 0);
@@ -675,11 +540,6 @@ bool node_is_leader(const struct node *node) {
     return atomic_load(&node->leader);
 }
 
-void node_status(const struct node *node, struct node_status *ret) {
-    /* The lock is the only thing that reading changes. */
-    struct node *mutable_node = (struct node *)(uintptr_t)node;
-
-    CHECK(pthread_mutex_lock(&mutable_node->status_lock) == 0);
-    *ret = node->status;
-    CHECK(pthread_mutex_unlock(&mutable_node->status_lock) == 0);
+void node_reload(struct node *node) {
+    atomic_store(&node->reload, true); /* within a tick */
 }

@@ -99,6 +99,7 @@ struct ticket {
     /* Raft thread, exactly once after node_ask returned OK; only passes on. */
     void (*done_cb)(struct ticket *ticket);
     void *arg;
+    uint64_t read_id; /* the node's */
     /* Filled before done_cb. */
     enum errc code;
     uint64_t leader; /* LEADER */
@@ -133,6 +134,8 @@ struct node_member {
     bool is_live; /* heard of within an election timeout (of the leader's view when it leads) */
     bool is_installing;
     bool is_connected;     /* our stream to it */
+    size_t queued_bytes;   /* that wait for it to take them */
+    uint64_t dropped;      /* messages to it, since start */
     uint64_t match;        /* leader only, else 0 */
     uint64_t heard_ago_ms; /* UINT64_MAX: never */
     uint16_t level_max;    /* 0: not known */
@@ -157,6 +160,8 @@ struct node_status {
 /* A recent picture. Any thread. */
 void node_status(const struct node *node, struct node_status *ret);
 bool node_is_leader(const struct node *node);
+/* See node_status.age_ms. Any thread, cheap. */
+uint64_t node_age_ms(const struct node *node);
 /* Read certificates again (SIGHUP). Any thread; told in the log. */
 void node_reload(struct node *node);
 

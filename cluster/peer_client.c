@@ -5,8 +5,10 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/wipe.h"
 #include "base/world.h"
+#include "cluster/peer_route.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -26,20 +28,20 @@ enum {
     CONNECTION_IDLE_S = LIMIT_HTTP_IDLE_MS / 2000,
 };
 
-struct endpoint {
-    char region[LIMIT_REGION_NAME + 1];
-    unsigned port;
-    struct curl_slist *connect_to; /* owned; borrowed by transfers */
-};
-
 struct transfer {
     CURL *easy; /* owned */
     struct transfer *next_idle;
-    size_t at;                  /* index in `active` */
-    struct peer_call *call;     /* NULL while idle */
-    struct curl_slist *headers; /* owned, of this call */
-    size_t sent;                /* bytes of the body so far */
-    size_t head_len;            /* bytes of response head so far */
+    size_t at;                     /* index in `active` */
+    struct peer_call *call;        /* NULL while idle */
+    struct curl_slist *headers;    /* owned, of this call */
+    struct curl_slist *connect_to; /* owned, of this attempt */
+    struct route_region *region;   /* NULL: a call to a node */
+    size_t first;                  /* the region's address that was tried first */
+    size_t tried;                  /* addresses before the present one */
+    uint64_t deadline_ms;
+    bool is_begun;   /* a connection stands: from here on something may have been sent */
+    size_t sent;     /* bytes of the body so far */
+    size_t head_len; /* bytes of response head so far */
     bool is_over_limit;
     char error[CURL_ERROR_SIZE];
 };
@@ -50,14 +52,14 @@ struct peer_client {
     atomic_size_t n_calls; /* admitted and not completed */
     atomic_bool stopping;
     atomic_bool woken;
+    atomic_uint_fast64_t reloaded_ms; /* 0: never */
+    struct routes routes;
     /* Constant after peer_client_start. */
-    struct endpoint endpoints[LIMIT_PEERS];
-    size_t n_endpoints;
     char *ca_path, *cert_path, *key_path; /* owned */
     void (*tick)(void *arg, unsigned *ret_wait_ms);
     void *tick_arg;
     pthread_t thread;
-    bool started;
+    bool started, closed;
     /* The client's thread. */
     CURLM *multi;
     uint64_t tick_due_ms;
@@ -127,6 +129,16 @@ static size_t give_body(char *out, size_t size, size_t n, void *arg) {
     return len;
 }
 
+/* Called when a connection stands and nothing of this request has been written to it, and never
+ * again before it is. */
+static int note_begin(void *arg, char *local_ip, char *remote_ip, int local_port, int remote_port) {
+    struct transfer *transfer = arg;
+
+    (void)local_ip, (void)remote_ip, (void)local_port, (void)remote_port;
+    transfer->is_begun = true;
+    return CURL_PREREQFUNC_OK;
+}
+
 static bool transfer_set_security(const struct peer_client *client, CURL *easy) {
     /* The built-in CA folder must go, or every public authority would be trusted besides ours. No
        resumed sessions and no cached authorities: each new connection reads the files and verifies
@@ -160,6 +172,8 @@ static bool transfer_set_protocol(CURL *easy) {
 static bool transfer_set_callbacks(struct transfer *transfer) {
     return curl_easy_setopt(transfer->easy, CURLOPT_PRIVATE, transfer) == CURLE_OK &&
            curl_easy_setopt(transfer->easy, CURLOPT_ERRORBUFFER, transfer->error) == CURLE_OK &&
+           curl_easy_setopt(transfer->easy, CURLOPT_PREREQFUNCTION, note_begin) == CURLE_OK &&
+           curl_easy_setopt(transfer->easy, CURLOPT_PREREQDATA, transfer) == CURLE_OK &&
            curl_easy_setopt(transfer->easy, CURLOPT_READFUNCTION, give_body) == CURLE_OK &&
            curl_easy_setopt(transfer->easy, CURLOPT_READDATA, transfer) == CURLE_OK &&
            curl_easy_setopt(transfer->easy, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
@@ -173,6 +187,7 @@ static void transfer_free(struct transfer *transfer) {
         curl_easy_cleanup(transfer->easy);
     }
     curl_slist_free_all(transfer->headers);
+    curl_slist_free_all(transfer->connect_to);
     free(transfer);
 }
 
@@ -205,7 +220,9 @@ static struct transfer *transfer_take(struct peer_client *client) {
 
 static void transfer_give_back(struct peer_client *client, struct transfer *transfer) {
     curl_slist_free_all(transfer->headers);
+    curl_slist_free_all(transfer->connect_to);
     transfer->headers = NULL;
+    transfer->connect_to = NULL;
     transfer->call = NULL;
     if (client->n_idle >= IDLE_TRANSFERS) {
         transfer_free(transfer);
@@ -235,23 +252,58 @@ static bool transfer_set_headers(struct transfer *transfer, const char *content_
            curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers) == CURLE_OK;
 }
 
-static bool transfer_set_call(struct transfer *transfer, const struct endpoint *endpoint,
-                              struct peer_call *call) {
+/* Connections that stood before the last reload are not used any more: by their age, which curl
+ * counts in whole seconds, so that the youngest of them may be for two more. */
+static long connection_age_s(const struct peer_client *client) {
+    uint64_t reloaded_ms = atomic_load(&client->reloaded_ms);
+    uint64_t age_s;
+
+    if (reloaded_ms == 0) {
+        return 0; /* any */
+    }
+    age_s = (world_mono_ms(world_system()) - reloaded_ms) / 1000;
+    return age_s == 0 ? 1 : age_s > INT32_MAX ? INT32_MAX : (long)age_s;
+}
+
+/* What is of one attempt: whom to connect to, and for how long. */
+static bool transfer_set_route(const struct peer_client *client, struct transfer *transfer,
+                               const struct route *route) {
     char url[1024];
+    char line[ROUTE_NAME + ROUTE_ADDRESS + 64];
+    uint64_t now_ms = world_mono_ms(world_system());
+    int len = snprintf(url, sizeof(url), "https://%s.redoubt:%u%s", route->name, route->port,
+                       transfer->call->path);
+
+    if (len < 0 || (size_t)len >= sizeof(url) || now_ms >= transfer->deadline_ms) {
+        return false;
+    }
+    len = snprintf(line, sizeof(line), "%s.redoubt:%u:%s:%u", route->name, route->port, route->host,
+                   route->port);
+    CHECK(len > 0 && (size_t)len < sizeof(line));
+    curl_slist_free_all(transfer->connect_to);
+    transfer->connect_to = curl_slist_append(NULL, line);
+    transfer->error[0] = '\0';
+    return transfer->connect_to != NULL &&
+           curl_easy_setopt(transfer->easy, CURLOPT_URL, url) == CURLE_OK &&
+           curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_TO, transfer->connect_to) == CURLE_OK &&
+           curl_easy_setopt(transfer->easy, CURLOPT_MAXLIFETIME_CONN, connection_age_s(client)) ==
+               CURLE_OK &&
+           curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS,
+                            (long)(transfer->deadline_ms - now_ms)) == CURLE_OK;
+}
+
+static bool transfer_set_call(struct transfer *transfer, struct peer_call *call) {
     unsigned timeout_ms = call->timeout_ms == 0 ? LIMIT_PEER_CALL_MS : call->timeout_ms;
-    int len = snprintf(url, sizeof(url), "https://%s.redoubt:%u%s", endpoint->region,
-                       endpoint->port, call->path);
 
     transfer->call = call;
     transfer->sent = 0;
     transfer->head_len = 0;
     transfer->is_over_limit = false;
-    transfer->error[0] = '\0';
-    return len > 0 && (size_t)len < sizeof(url) &&
-           transfer_set_headers(transfer, call->content_type) &&
-           curl_easy_setopt(transfer->easy, CURLOPT_URL, url) == CURLE_OK &&
-           curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_TO, endpoint->connect_to) == CURLE_OK &&
-           curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms) == CURLE_OK &&
+    transfer->is_begun = false;
+    transfer->region = NULL;
+    transfer->tried = 0;
+    transfer->deadline_ms = world_mono_ms(world_system()) + timeout_ms;
+    return transfer_set_headers(transfer, call->content_type) &&
            curl_easy_setopt(transfer->easy, CURLOPT_POST, 1L) == CURLE_OK &&
            curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE,
                             (curl_off_t)call->body.len) == CURLE_OK;
@@ -259,46 +311,83 @@ static bool transfer_set_call(struct transfer *transfer, const struct endpoint *
 
 /* ---- Calls ---- */
 
-static const struct endpoint *find_endpoint(const struct peer_client *client, const char *region) {
-    for (size_t i = 0; i < client->n_endpoints; i++) {
-        if (strcmp(client->endpoints[i].region, region) == 0) {
-            return &client->endpoints[i];
-        }
-    }
-    return NULL;
-}
-
 /* The one place where a call ends. */
 static void call_complete(struct peer_client *client, struct peer_call *call, enum errc code,
-                          int status, const char *error) {
+                          bool is_unsent, int status, const char *error) {
     buf_fini(&call->body);
     if (code != OK) {
         buf_fini(&call->response);
     }
     call->code = code;
+    call->is_unsent = code != OK && is_unsent;
     call->status = status;
     (void)snprintf(call->error, sizeof(call->error), "%s", error);
     (void)atomic_fetch_sub(&client->n_calls, 1);
+    metric_add(METRIC_PEER_CALLS, -1);
+    metric_add_at(METRIC_PEER_CALLS_DONE, code == OK ? METRIC_OUTCOME_OK : METRIC_OUTCOME_FAILED,
+                  1);
     call->done_cb(call);
 }
 
-static void call_start(struct peer_client *client, struct peer_call *call) {
-    const struct endpoint *endpoint = find_endpoint(client, call->region);
-    struct transfer *transfer = transfer_take(client);
+/* False: the node is not known any more. */
+static bool find_route(struct peer_client *client, struct transfer *transfer, struct route *ret) {
+    const struct peer_call *call = transfer->call;
 
-    CHECK(endpoint != NULL && client->n_active < LIMIT_PEER_CALLS);
-    if (transfer == NULL) {
-        call_complete(client, call, ERR_BUSY, 0, "no memory for another transfer");
-        return;
+    if (call->node != 0) {
+        return routes_to_node(&client->routes, call->node, ret);
     }
-    if (!transfer_set_call(transfer, endpoint, call) ||
-        curl_multi_add_handle(client->multi, transfer->easy) != CURLM_OK) {
-        transfer_give_back(client, transfer);
-        call_complete(client, call, ERR_BUSY, 0, "the transfer cannot be set up");
-        return;
+    transfer->region = routes_find_region(&client->routes, call->region);
+    CHECK(transfer->region != NULL);
+    transfer->first = transfer->region->current;
+    routes_to_region(transfer->region, transfer->first, ret);
+    return true;
+}
+
+static bool transfer_start(struct peer_client *client, struct transfer *transfer) {
+    if (curl_multi_add_handle(client->multi, transfer->easy) != CURLM_OK) {
+        return false;
     }
+    CHECK(client->n_active < LIMIT_PEER_CALLS);
     transfer->at = client->n_active;
     client->active[client->n_active++] = transfer;
+    return true;
+}
+
+static void call_start(struct peer_client *client, struct peer_call *call) {
+    struct transfer *transfer = transfer_take(client);
+    struct route route;
+
+    if (transfer == NULL) {
+        call_complete(client, call, ERR_BUSY, true, 0, "no memory for another transfer");
+        return;
+    }
+    if (!transfer_set_call(transfer, call)) {
+        transfer_give_back(client, transfer);
+        call_complete(client, call, ERR_BUSY, true, 0, "the transfer cannot be set up");
+        return;
+    }
+    if (!find_route(client, transfer, &route)) {
+        transfer_give_back(client, transfer);
+        call_complete(client, call, ERR_REGION_UNREACHABLE, true, 0, "the node is not known");
+        return;
+    }
+    if (!transfer_set_route(client, transfer, &route) || !transfer_start(client, transfer)) {
+        transfer_give_back(client, transfer);
+        call_complete(client, call, ERR_BUSY, true, 0, "the transfer cannot be set up");
+    }
+}
+
+/* The region has another address, and no part of the request can be on the other side. */
+static bool start_at_next_address(struct peer_client *client, struct transfer *transfer) {
+    struct route route;
+
+    if (transfer->is_begun || transfer->region == NULL ||
+        transfer->tried + 1 >= transfer->region->n) {
+        return false;
+    }
+    transfer->tried++;
+    routes_to_region(transfer->region, transfer->first + transfer->tried, &route);
+    return transfer_set_route(client, transfer, &route) && transfer_start(client, transfer);
 }
 
 /* Off the multi handle and the list of active ones; the caller completes the call. */
@@ -319,6 +408,14 @@ static void transfer_end(struct peer_client *client, struct transfer *transfer, 
     enum errc code = ERR_REGION_UNREACHABLE;
     struct peer_call *call = transfer_detach(client, transfer);
 
+    bool is_unsent = !transfer->is_begun;
+
+    if (result != CURLE_OK && start_at_next_address(client, transfer)) {
+        return;
+    }
+    if (transfer->is_begun && transfer->region != NULL) {
+        transfer->region->current = (transfer->first + transfer->tried) % transfer->region->n;
+    }
     error[0] = '\0';
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     if (transfer->is_over_limit || result == CURLE_FILESIZE_EXCEEDED) {
@@ -332,7 +429,7 @@ static void transfer_end(struct peer_client *client, struct transfer *transfer, 
         (void)snprintf(error, sizeof(error), "the answer is not HTTP");
     }
     transfer_give_back(client, transfer);
-    call_complete(client, call, code, code == OK ? (int)status : 0, error);
+    call_complete(client, call, code, is_unsent, code == OK ? (int)status : 0, error);
 }
 
 static void start_calls(struct peer_client *client) {
@@ -367,13 +464,14 @@ static void cancel_all(struct peer_client *client) {
     while (letter != NULL) {
         struct peer_call *call = CONTAINER_OF(letter, struct peer_call, letter);
         letter = letter->next;
-        call_complete(client, call, ERR_REGION_UNREACHABLE, 0, "this node is stopping");
+        call_complete(client, call, ERR_REGION_UNREACHABLE, true, 0, "this node is stopping");
     }
     while (client->n_active > 0) {
         struct transfer *transfer = client->active[client->n_active - 1];
         struct peer_call *call = transfer_detach(client, transfer);
+        bool is_unsent = !transfer->is_begun;
         transfer_give_back(client, transfer);
-        call_complete(client, call, ERR_REGION_UNREACHABLE, 0, "this node is stopping");
+        call_complete(client, call, ERR_REGION_UNREACHABLE, is_unsent, 0, "this node is stopping");
     }
     if (client->tick != NULL) {
         client->tick(client->tick_arg, NULL);
@@ -448,60 +546,6 @@ static void curl_init(void) {
                                           wipe_strdup, wipe_calloc);
 }
 
-/* "host:port" or "[v6]:port". */
-static bool split_address(const char *address, size_t *ret_host_len, unsigned *ret_port) {
-    const char *colon = strrchr(address, ':');
-    char *end;
-    unsigned long port;
-
-    if (colon == NULL || colon == address || colon[1] < '0' || colon[1] > '9') {
-        return false;
-    }
-    port = strtoul(colon + 1, &end, 10);
-    if (*end != '\0' || port == 0 || port > 65535) {
-        return false;
-    }
-    /* A bare IPv6 address would be cut at the wrong colon. */
-    if (address[0] == '[' ? colon[-1] != ']' : strchr(address, ':') != colon) {
-        return false;
-    }
-    *ret_host_len = (size_t)(colon - address);
-    *ret_port = (unsigned)port;
-    return true;
-}
-
-static enum errc add_endpoint(struct peer_client *client, const struct peer *peer,
-                              struct err *err) {
-    struct endpoint *endpoint = &client->endpoints[client->n_endpoints];
-    char route[1024];
-    size_t host_len;
-    int len;
-
-    if (client->n_endpoints == LIMIT_PEERS) {
-        return err_set(err, ERR_LIMIT_EXCEEDED, "more than %d peer regions", LIMIT_PEERS);
-    }
-    if (strlen(peer->region) > LIMIT_REGION_NAME || find_endpoint(client, peer->region) != NULL) {
-        return err_set(err, ERR_INVALID_PARAMETER, "peer region %s is given twice or too long",
-                       peer->region);
-    }
-    if (!split_address(peer->address, &host_len, &endpoint->port)) {
-        return err_set(err, ERR_INVALID_PARAMETER, "address of %s is not host:port: %s",
-                       peer->region, peer->address);
-    }
-    (void)snprintf(endpoint->region, sizeof(endpoint->region), "%s", peer->region);
-    len = snprintf(route, sizeof(route), "%s.redoubt:%u:%.*s:%u", peer->region, endpoint->port,
-                   (int)host_len, peer->address, endpoint->port);
-    if (len < 0 || (size_t)len >= sizeof(route)) {
-        return err_set(err, ERR_INVALID_PARAMETER, "address of %s is too long", peer->region);
-    }
-    endpoint->connect_to = curl_slist_append(NULL, route);
-    if (endpoint->connect_to == NULL) {
-        return err_default(err, ERR_NO_MEMORY);
-    }
-    client->n_endpoints++;
-    return OK;
-}
-
 static enum errc client_init(struct peer_client *client, const struct peer_client_options *options,
                              struct err *err) {
     client->ca_path = strdup(options->tls.ca_path);
@@ -519,7 +563,8 @@ static enum errc client_init(struct peer_client *client, const struct peer_clien
         return err_default(err, ERR_NO_MEMORY);
     }
     for (size_t i = 0; i < options->n_peers; i++) {
-        enum errc code = add_endpoint(client, &options->peers[i], err);
+        enum errc code = routes_add_region(&client->routes, options->peers[i].region,
+                                           options->peers[i].address, err);
         if (code != OK) {
             return code;
         }
@@ -534,9 +579,7 @@ static void client_free(struct peer_client *client) {
     if (client->multi != NULL) {
         CHECK(curl_multi_cleanup(client->multi) == CURLM_OK);
     }
-    for (size_t i = 0; i < client->n_endpoints; i++) {
-        curl_slist_free_all(client->endpoints[i].connect_to);
-    }
+    routes_fini(&client->routes);
     mailbox_free(client->box);
     free(client->ca_path);
     free(client->cert_path);
@@ -558,6 +601,11 @@ enum errc peer_client_new(const struct peer_client_options *options, struct peer
     client = calloc(1, sizeof(*client));
     if (client == NULL) {
         return err_default(err, ERR_NO_MEMORY);
+    }
+    code = routes_init(&client->routes, options->own_region, err);
+    if (code != OK) {
+        free(client);
+        return code;
     }
     code = client_init(client, options, err);
     if (code != OK) {
@@ -593,10 +641,11 @@ enum errc peer_client_start(struct peer_client *client, struct err *err) {
     return OK;
 }
 
-void peer_client_stop(struct peer_client *client) {
-    if (client == NULL) {
+void peer_client_close(struct peer_client *client) {
+    if (client == NULL || client->closed) {
         return;
     }
+    client->closed = true;
     mailbox_close(client->box);
     atomic_store(&client->stopping, true);
     if (client->started) {
@@ -605,17 +654,25 @@ void peer_client_stop(struct peer_client *client) {
     } else {
         cancel_all(client);
     }
-    client_free(client);
+}
+
+void peer_client_stop(struct peer_client *client) {
+    if (client != NULL) {
+        peer_client_close(client);
+        client_free(client);
+    }
 }
 
 /* ---- Other threads ---- */
 
 enum errc peer_client_call(struct peer_client *client, struct peer_call *call) {
+    struct route route;
     enum errc code;
 
     CHECK(call->done_cb != NULL && call->path != NULL && call->path[0] == '/' &&
           call->content_type != NULL);
-    if (find_endpoint(client, call->region) == NULL) {
+    if (call->node != 0 ? !routes_to_node(&client->routes, call->node, &route)
+                        : !routes_know(&client->routes, call->region)) {
         return ERR_INVALID_PARAMETER;
     }
     if (atomic_fetch_add(&client->n_calls, 1) >=
@@ -623,8 +680,10 @@ enum errc peer_client_call(struct peer_client *client, struct peer_call *call) {
         (void)atomic_fetch_sub(&client->n_calls, 1);
         return ERR_BUSY;
     }
+    metric_add(METRIC_PEER_CALLS, 1); /* the call may be over before the push returns */
     code = mailbox_push(client->box, &call->letter);
     if (code != OK) {
+        metric_add(METRIC_PEER_CALLS, -1);
         (void)atomic_fetch_sub(&client->n_calls, 1);
     }
     return code;
@@ -638,5 +697,19 @@ void peer_client_wake(struct peer_client *client) {
 }
 
 bool peer_client_knows(const struct peer_client *client, const char *region) {
-    return find_endpoint(client, region) != NULL;
+    return routes_know(&client->routes, region);
+}
+
+void peer_client_set_node(struct peer_client *client, uint64_t node, const char *address) {
+    if (!routes_set_node(&client->routes, node, address)) {
+        LOG_WARN("peer_client.node", F_U64("node", node), F_STR("address", address),
+                 F_STR("detail", "no address of a peer door, or too many nodes"));
+    }
+}
+
+void peer_client_reload(struct peer_client *client) {
+    /* Each new connection reads the files (transfer_set_security); what is left is to have new
+     * ones.
+     */
+    atomic_store(&client->reloaded_ms, world_mono_ms(world_system()));
 }

@@ -1,5 +1,5 @@
-/* The one client for calls to other regions: HTTP over mutual TLS 1.3 on its own thread (libcurl
- * multi).
+/* The one client for calls to other regions and to nodes of the own one: HTTP over mutual TLS 1.3
+ * on its own thread (libcurl multi).
  *
  * Any thread calls; the answer comes back through the call's callback on the client's thread,
  * exactly once, and only passes on. The server must show a certificate of the deployment's
@@ -34,7 +34,7 @@ struct peer_client_options {
 
 struct peer_call {
     struct letter letter;
-    const char *region; /* borrowed until done */
+    const char *region; /* borrowed until done; not looked at for a call to a node */
     uint64_t
         node; /* 0: any node of `region`; else that node of our own region (peer_client_set_node) */
     const char *path;         /* e.g. "/v1/replicate"; borrowed until done */
@@ -62,21 +62,26 @@ MUSTCHECK enum errc peer_client_new(const struct peer_client_options *options,
 void peer_client_set_ticker(struct peer_client *client,
                             void (*tick)(void *arg, unsigned *ret_wait_ms), void *arg);
 MUSTCHECK enum errc peer_client_start(struct peer_client *client, struct err *err);
-/* Cancels what runs (ERR_REGION_UNREACHABLE), stops the thread, frees. Takes NULL too. */
+/* Cancels what runs (ERR_REGION_UNREACHABLE), stops the thread. Until peer_client_stop other
+ * threads may still call and are refused. Takes NULL too. */
+void peer_client_close(struct peer_client *client);
+/* Closes it, frees. Takes NULL too. */
 void peer_client_stop(struct peer_client *client);
 
 /* Takes the call when OK. ERR_BUSY at LIMIT_PEER_CALLS, with `is_forward` at
- * LIMIT_PEER_CALLS_FORWARDED; ERR_INVALID_PARAMETER for an unknown
- * region. Any thread. */
+ * LIMIT_PEER_CALLS_FORWARDED; ERR_INVALID_PARAMETER for an unknown region or node; ERR_UNAVAILABLE
+ * when it is closed. Any thread. */
 MUSTCHECK enum errc peer_client_call(struct peer_client *client, struct peer_call *call);
 /* Any thread. */
 void peer_client_wake(struct peer_client *client);
 bool peer_client_knows(const struct peer_client *client, const char *region);
 
-/* Where the peer door of a node of our own region is; it must show a certificate that names this
- * region and node. NULL forgets it. Copied; at most LIMIT_PEERS. Any thread. */
+/* Where the peer door of a node of our own region is ("host:port"); it must show a certificate that
+ * names this region and node. NULL forgets it: calls that run go on. Copied; at most LIMIT_PEERS,
+ * further ones and what is no address are told in the log. Any thread. */
 void peer_client_set_node(struct peer_client *client, uint64_t node, const char *address);
-/* Certificate, key and authority are read again for new connections. Any thread. */
+/* Certificate, key and authority are read again, for new connections; kept ones are not used again
+ * (but for the first two seconds, those of the last two). Any thread. */
 void peer_client_reload(struct peer_client *client);
 
 struct peer_call *peer_call_new(void);

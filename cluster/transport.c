@@ -193,6 +193,7 @@ static void on_tick(uv_timer_t *timer) {
         next = stream->next;
         stream_tick(stream);
     }
+    queue_pool_trim(&transport->pool);
     for (size_t i = 0; i < transport->n_listeners; i++) {
         if (transport->is_waiting[i]) {
             transport->is_waiting[i] =
@@ -303,6 +304,7 @@ void transport_free(struct transport *transport) {
     }
     CHECK(transport->n_handles == 0);
     tls_context_free(transport->tls);
+    queue_pool_fini(&transport->pool);
     free(transport->ca_path);
     free(transport->cert_path);
     free(transport->key_path);

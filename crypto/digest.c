@@ -8,6 +8,7 @@
 #include <openssl/params.h>
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Fetched once for the life of the process: a fetch takes locks and walks tables, and would cost
@@ -39,6 +40,34 @@ static void fetch_once(void) {
 void digest_sha256(const void *data, size_t len, uint8_t out[DIGEST_SIZE]) {
     fetch_once();
     CHECK(EVP_Digest(data, len, out, NULL, sha256, NULL) == 1);
+}
+
+struct digest_stream {
+    EVP_MD_CTX *ctx; /* owned */
+};
+
+struct digest_stream *digest_stream_new(void) {
+    struct digest_stream *stream = malloc(sizeof(*stream));
+
+    fetch_once();
+    CHECK(stream != NULL);
+    stream->ctx = EVP_MD_CTX_new();
+    CHECK(stream->ctx != NULL && EVP_DigestInit_ex(stream->ctx, sha256, NULL) == 1);
+    return stream;
+}
+
+void digest_stream_add(struct digest_stream *stream, const void *data, size_t len) {
+    CHECK(EVP_DigestUpdate(stream->ctx, data, len) == 1);
+}
+
+void digest_stream_end(struct digest_stream *stream, uint8_t out[DIGEST_SIZE]) {
+    CHECK(EVP_DigestFinal_ex(stream->ctx, out, NULL) == 1);
+    CHECK(EVP_DigestInit_ex(stream->ctx, sha256, NULL) == 1);
+}
+
+void digest_stream_free(struct digest_stream *stream) {
+    EVP_MD_CTX_free(stream->ctx);
+    free(stream);
 }
 
 void digest_hmac_pieces(const void *key, size_t key_len, const struct digest_piece *pieces,

@@ -14,6 +14,13 @@
 enum { DIGEST_SIZE = 32 };
 
 void digest_sha256(const void *data, size_t len, uint8_t out[DIGEST_SIZE]);
+/* SHA-256 of what comes in pieces. Returns owned; aborts without memory. */
+struct digest_stream;
+struct digest_stream *digest_stream_new(void);
+void digest_stream_add(struct digest_stream *stream, const void *data, size_t len);
+/* The digest of all that was added, and the stream is as new. */
+void digest_stream_end(struct digest_stream *stream, uint8_t out[DIGEST_SIZE]);
+void digest_stream_free(struct digest_stream *stream);
 void digest_hmac(const void *key, size_t key_len, const void *data, size_t len,
                  uint8_t out[DIGEST_SIZE]);
 /* HMAC over several pieces, end to end. */

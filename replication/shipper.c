@@ -10,6 +10,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "replication/outgoing.h"
 #include "replication/wire.h"
 #include "storage/view.h"
@@ -46,6 +47,7 @@ struct batch {
     struct outgoing_list list;
     struct peer_call *call;    /* owned except in BATCH_SENT */
     struct proposal *proposal; /* owned except in BATCH_PROPOSED */
+    uint64_t sent_us;          /* by metric_clock_us */
 };
 
 struct lane {
@@ -199,9 +201,14 @@ static void row_log_outage(const struct row *row, const char *reason) {
 }
 
 /* Each change is logged, not each try. */
+static unsigned row_place(const struct row *row) {
+    return metrics_place(METRIC_BY_REGION, row->region);
+}
+
 static void row_set_outage(struct row *row, enum outage outage, const char *reason) {
     if (row->outage != outage) {
         row->outage = outage;
+        metric_set_at(METRIC_SHIP_OUTAGE, row_place(row), outage != OUTAGE_NONE);
         row_log_outage(row, reason);
     }
 }
@@ -252,9 +259,11 @@ static void proposal_done(struct proposal *proposal) {
 static void batch_take_answer(struct batch *batch) {
     struct row *row = batch->row;
     const struct peer_call *call = batch->call;
+    size_t n_items = batch->list.n;
     struct err err;
     char reason[300];
 
+    metric_observe_us(METRIC_SHIP_SECONDS, metric_clock_us() - batch->sent_us);
     if (call->code != OK) {
         row_back_off(row, OUTAGE_UNREACHABLE, call->error);
     } else if (call->status != 200) {
@@ -271,8 +280,11 @@ static void batch_take_answer(struct batch *batch) {
         peer_call_free(batch->call);
         batch->call = NULL;
         batch->state = BATCH_JUDGED;
+        metric_add_at2(METRIC_SHIP_BATCHES, row_place(row), METRIC_OUTCOME_OK, 1);
+        metric_add_at(METRIC_SHIP_ITEMS, row_place(row), (int64_t)n_items);
         return;
     }
+    metric_add_at2(METRIC_SHIP_BATCHES, row_place(row), METRIC_OUTCOME_FAILED, 1);
     batch_release(batch, true);
 }
 
@@ -454,6 +466,7 @@ static void lane_send(struct lane *lane, struct buf *body) {
     call->arg = batch;
     batch->call = call;
     batch->state = BATCH_SENT;
+    batch->sent_us = metric_clock_us();
     code = peer_client_call(row->shipper->client, call);
     if (code != OK) {
         batch->state = BATCH_ANSWERED;
@@ -549,7 +562,10 @@ static void row_tick(struct row *row, struct node *node, bool is_leader) {
     if (!is_leader) {
         row->is_scanning = false;
         row->is_dirty = false;
-        row->outage = OUTAGE_NONE; /* another's to find out, so the row can go */
+        if (row->outage != OUTAGE_NONE) { /* another's to find out, so the row can go */
+            row->outage = OUTAGE_NONE;
+            metric_set_at(METRIC_SHIP_OUTAGE, row_place(row), 0);
+        }
         row->backoff_ms = 0;
         row->retry_at_ms = 0;
         return;
@@ -634,7 +650,9 @@ static void tick(void *arg, unsigned *ret_wait_ms) {
         return;
     }
     node = shipper_node(shipper);
-    /* Without keys nothing can be opened. */
+    /* Without keys nothing can be opened. To lead is enough, no read has to be confirmed: an item
+     * of an old state is STALE where a newer one has been, what it is answered is recorded by a
+     * command that names link and revision, and of two leaders only one can commit. */
     is_leader = node != NULL && shipper->options.keyring != NULL && node_is_leader(node);
     now_ms = world_mono_ms(shipper->options.world);
     shipper->wait_ms = is_leader ? LIMIT_SHIP_SWEEP_MS : FOLLOWER_MS;

@@ -2,6 +2,7 @@
 
 #include "api/op_document.h"
 #include "base/bytes.h"
+#include "base/metrics.h"
 #include "base/wipe.h"
 #include "base/world.h"
 #include "crypto/credentials.h"
@@ -10,6 +11,7 @@
 #include "model/secret_id.h"
 #include "server/config.h"
 #include "server/dev.h"
+#include "server/fault.h"
 #include "server/node_cli.h"
 #include "server/options.h"
 #include "server/server.h"
@@ -45,7 +47,8 @@ static void block_stop_signals(void) {
     sigset_t signals;
 
     CHECK(sigemptyset(&signals) == 0 && sigaddset(&signals, SIGTERM) == 0 &&
-          sigaddset(&signals, SIGINT) == 0);
+          sigaddset(&signals, SIGINT) == 0 && sigaddset(&signals, SIGHUP) == 0 &&
+          sigaddset(&signals, SIGUSR2) == 0);
     CHECK(sigprocmask(SIG_BLOCK, &signals, NULL) == 0);
 }
 
@@ -99,8 +102,9 @@ static int run_dev(const struct subcommand *self, int argc, char **argv) {
     if (!read_options(argc, argv, slots, ARRAY_LEN(slots))) {
         return usage(self);
     }
-    if (nodes != NULL && strcmp(nodes, "1") != 0) {
-        (void)fprintf(stderr, "redoubt: --nodes %s: this release runs one node a region\n", nodes);
+    if (nodes != NULL &&
+        (!read_number(nodes, 1, DEV_NODES_MAX, &dev.nodes) || dev.nodes % 2 == 0)) {
+        (void)fprintf(stderr, "redoubt: --nodes must be 1, 3 or 5\n");
         return EXIT_USAGE;
     }
     if (port != NULL && !read_number(port, 1, DEV_PORT_MAX, &dev.port)) {
@@ -121,6 +125,24 @@ static int run_dev(const struct subcommand *self, int argc, char **argv) {
     dev.only_prepare = start != NULL && strcmp(start, "no") == 0;
     block_stop_signals();
     return dev_run(&dev);
+}
+
+/* `fault list`, or a verb with its target, which comes first. */
+static int run_fault(const struct subcommand *self, int argc, char **argv) {
+    const bool is_list = strcmp(self->name, "list") == 0;
+    const char *data = "redoubt-data", *target = NULL;
+    const struct option_slot slots[] = {{"data", &data, false}};
+
+    if (!is_list) {
+        if (argc < 2 || argv[1][0] == '-') {
+            return usage(self);
+        }
+        target = argv[1];
+        argc--;
+        argv++;
+    }
+    return read_options(argc, argv, slots, ARRAY_LEN(slots)) ? fault_run(self->name, target, data)
+                                                             : usage(self);
 }
 
 static int run_key_init(const struct subcommand *self, int argc, char **argv) {
@@ -222,6 +244,21 @@ static int run_operations(const struct subcommand *self, int argc, char **argv) 
     return usage(self);
 }
 
+static int run_metrics(const struct subcommand *self, int argc, char **argv) {
+    struct buf page;
+    bool done;
+
+    if (argc != 2 || strcmp(argv[1], "--markdown") != 0) {
+        return usage(self);
+    }
+    buf_init(&page, LIMIT_METRICS_TEXT);
+    metrics_markdown(&page);
+    done =
+        !page.failed && fwrite(page.data, 1, page.len, stdout) == page.len && fflush(stdout) == 0;
+    buf_fini(&page);
+    return done ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 static int run_version(const struct subcommand *self, int argc, char **argv) {
     if (argc != 1) {
         return usage(self);
@@ -232,10 +269,19 @@ static int run_version(const struct subcommand *self, int argc, char **argv) {
 
 static const struct subcommand subcommands[] = {
     {NULL, "dev",
-     "[--regions a,b,c] [--nodes 1] [--port 7401] [--data DIR] [--account 123456789012] [--bind "
+     "[--regions a,b,c] [--nodes 1|3|5] [--port 7401] [--data DIR] [--account 123456789012] "
+     "[--bind "
      "ADDRESS] "
      "[--lambda-endpoint URL] [--throttle PERCENT] [--start yes|no]",
      "Run whole regions on this machine, each its own process", run_dev},
+    {"fault", "list", "[--data DIR]", "Show the nodes of a running dev", run_fault},
+    {"fault", "kill", "REGION[/NODE] [--data DIR]",
+     "Kill a node of a running dev, or all of a region; it stays down until it is started",
+     run_fault},
+    {"fault", "start", "REGION[/NODE] [--data DIR]", "Start what was killed", run_fault},
+    {"fault", "pause", "REGION[/NODE] [--data DIR]",
+     "Stop a node's process where it is, as a machine that hangs", run_fault},
+    {"fault", "resume", "REGION[/NODE] [--data DIR]", "Let it go on", run_fault},
     {NULL, "server", "--config FILE", "Run one node of one region", run_server},
     {"config", "example", "", "Print every setting with its default and meaning",
      run_config_example},
@@ -268,6 +314,7 @@ static const struct subcommand subcommands[] = {
      "Give this node new data from its region, when its own are damaged", run_node},
     {NULL, "operations", "--json | --markdown", "Print the table of API operations",
      run_operations},
+    {NULL, "metrics", "--markdown", "Print the table of metrics", run_metrics},
     {NULL, "version", "", "Print the version", run_version},
 };
 

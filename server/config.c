@@ -14,9 +14,11 @@ enum setting_kind {
     KIND_TEXT,
     KIND_PATH,
     KIND_ADDRESS,
+    KIND_DOOR,
     KIND_REGION,
     KIND_FLAG,
     KIND_LEVEL,
+    KIND_CONSISTENCY,
     KIND_NUMBER
 };
 
@@ -117,6 +119,10 @@ static const char *set_value(struct loading *loading, const struct setting *sett
     case KIND_ADDRESS:
         (void)snprintf(at, CONFIG_TEXT, "%s", value);
         return address_is_valid(value) ? NULL : "must be host:port";
+    case KIND_DOOR:
+        (void)snprintf(at, CONFIG_TEXT, "%s", strcmp(value, "-") == 0 ? "" : value);
+        return strcmp(value, "-") == 0 || address_is_valid(value) ? NULL
+                                                                  : "must be host:port, or -";
     case KIND_REGION:
         (void)snprintf(at, CONFIG_TEXT, "%s", value);
         return region_name_is_valid(value) ? NULL : "must be a region name such as us-east-1";
@@ -124,6 +130,10 @@ static const char *set_value(struct loading *loading, const struct setting *sett
         return set_flag(at, value) ? NULL : "must be true or false";
     case KIND_LEVEL:
         return log_level_parse(value, at) == 0 ? NULL : "must be debug, info, warn or error";
+    case KIND_CONSISTENCY:
+        *(bool *)at = strcmp(value, "stale") == 0;
+        return *(bool *)at || strcmp(value, "linearizable") == 0 ? NULL
+                                                                 : "must be linearizable or stale";
     case KIND_NUMBER:
         (void)snprintf(loading->why, sizeof(loading->why),
                        "must be a number from %" PRId64 " to %" PRId64, setting->least,
@@ -252,6 +262,18 @@ static enum errc check_api_door(const struct config *config, struct err *err) {
     return OK;
 }
 
+/* What the door tells is about the installation, not for everybody. */
+static enum errc check_metrics_door(const struct config *config, struct err *err) {
+    if (config->metrics_listen[0] != '\0' && !address_is_loopback(config->metrics_listen) &&
+        !config->metrics_allow_plain) {
+        return err_set(err, ERR_INVALID_PARAMETER,
+                       "[metrics] listen: %s is not loopback; metrics are served without TLS: give "
+                       "allow_plain = true to allow that",
+                       config->metrics_listen);
+    }
+    return OK;
+}
+
 /* One list of peers may serve every region's file: the own region is no peer. */
 static void drop_own_region(struct config *config) {
     for (size_t i = 0; i < config->n_peers; i++) {
@@ -296,6 +318,9 @@ enum errc config_load(const char *path, struct config **ret, struct err *err) {
     }
     if (loading.code == OK) {
         loading.code = check_api_door(loading.config, err);
+    }
+    if (loading.code == OK) {
+        loading.code = check_metrics_door(loading.config, err);
     }
     if (loading.code != OK) {
         config_free(loading.config);

@@ -25,6 +25,7 @@ struct config {
     char api_listen[CONFIG_TEXT];
     int64_t workers;
     bool forward;
+    bool stale_reads;
     char api_cert[CONFIG_TEXT]; /* empty: plain */
     char api_key[CONFIG_TEXT];
     bool allow_plain;
@@ -44,7 +45,9 @@ struct config {
     int64_t disk_reserve_mib;
     int64_t cache_mib;
     char lambda_endpoint[CONFIG_TEXT];
-    int64_t jobs_interval; /* seconds */
+    int64_t jobs_interval;            /* seconds */
+    char metrics_listen[CONFIG_TEXT]; /* empty: none */
+    bool metrics_allow_plain;
     bool throttle;
     struct throttle_rates rates;
     struct quotas quotas;

@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "cluster/commands/secret_ops.h"
 #include "storage/view.h"
 
@@ -228,7 +229,11 @@ static bool clock_jumped(struct jobs *jobs, int64_t wall_ms) {
     return jumped;
 }
 
+/* To lead is enough, no read has to be confirmed: what is looked for is only proposed, its command
+ * holds what it was proposed for as a precondition, and a leader that was deposed and does not know
+ * it yet cannot commit. */
 void jobs_look(struct jobs *jobs, struct jobs_report *ret) {
+    uint64_t began_us = metric_clock_us();
     int64_t now_ms = world_wall_ms(jobs->options.world);
     struct task last;
     struct due after;
@@ -248,6 +253,10 @@ void jobs_look(struct jobs *jobs, struct jobs_report *ret) {
         LOG_INFO("jobs.done", F_U64("purged", jobs->report.purged),
                  F_U64("pruned", jobs->report.pruned));
     }
+    metric_add(METRIC_JOBS_PURGED, jobs->report.purged);
+    metric_add(METRIC_JOBS_PRUNED, jobs->report.pruned);
+    metric_add(METRIC_JOBS_FAILED, jobs->report.failed);
+    metric_observe_us(METRIC_JOBS_SECONDS, metric_clock_us() - began_us);
     LOG_DEBUG("jobs.look", F_I64("now_ms", now_ms), F_U64("failed", jobs->report.failed));
     *ret = jobs->report;
 }

@@ -7,6 +7,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+enum { PROBE_ANSWER = 2048 };
+
 /* A socket for `host`:`port` on which `act` (connect or bind) succeeded; -1 otherwise. */
 static int open_socket(const char *host, unsigned port,
                        int (*act)(int, const struct sockaddr *, socklen_t)) {
@@ -35,23 +37,52 @@ static int open_socket(const char *host, unsigned port,
     return fd;
 }
 
-bool probe_health(const char *host, unsigned port) {
-    static const char healthy[] = "HTTP/1.1 200 ";
+/* The answer to GET /health, as much as fits, with a NUL; false when none came. */
+static bool ask_health(const char *host, unsigned port, char *out, size_t size) {
     char text[512];
     int fd = open_socket(host, port, connect);
-    int len;
-    bool ok;
+    size_t len = 0;
+    ssize_t got = 0;
+    int text_len;
 
     if (fd < 0) {
         return false;
     }
-    len = snprintf(text, sizeof(text),
-                   "GET /health HTTP/1.1\r\nHost: %s:%u\r\nConnection: close\r\n\r\n", host, port);
-    ok = send(fd, text, (size_t)len, MSG_NOSIGNAL) == len &&
-         recv(fd, text, sizeof(healthy) - 1, MSG_WAITALL) == (ssize_t)(sizeof(healthy) - 1) &&
-         memcmp(text, healthy, sizeof(healthy) - 1) == 0;
+    text_len =
+        snprintf(text, sizeof(text),
+                 "GET /health HTTP/1.1\r\nHost: %s:%u\r\nConnection: close\r\n\r\n", host, port);
+    if (send(fd, text, (size_t)text_len, MSG_NOSIGNAL) == text_len) {
+        while (len + 1 < size && (got = recv(fd, out + len, size - 1 - len, 0)) > 0) {
+            len += (size_t)got;
+        }
+    }
+    out[len] = '\0';
     (void)close(fd);
-    return ok;
+    return len > 0;
+}
+
+bool probe_health(const char *host, unsigned port) {
+    static const char healthy[] = "HTTP/1.1 200 ";
+    char answer[PROBE_ANSWER];
+
+    return ask_health(host, port, answer, sizeof(answer)) &&
+           strncmp(answer, healthy, sizeof(healthy) - 1) == 0;
+}
+
+bool probe_role(const char *host, unsigned port, char *out, size_t size) {
+    static const char member[] = "\"role\":\"";
+    char answer[PROBE_ANSWER];
+    const char *role = NULL;
+
+    if (ask_health(host, port, answer, sizeof(answer))) {
+        role = strstr(answer, member);
+    }
+    if (role == NULL) {
+        return false;
+    }
+    role += sizeof(member) - 1;
+    (void)snprintf(out, size, "%.*s", (int)strcspn(role, "\""), role);
+    return true;
 }
 
 bool probe_port_is_free(const char *host, unsigned port) {

@@ -2,7 +2,11 @@
 
 #include "api/http_server.h"
 #include "api/request.h"
+#include "api/telemetry.h"
+#include "api/touches.h"
 #include "base/world.h"
+#include "cluster/installer.h"
+#include "cluster/member.h"
 #include "cluster/node.h"
 #include "cluster/peer_client.h"
 #include "crypto/credentials.h"
@@ -12,7 +16,9 @@
 #include "server/jobs.h"
 #include "server/node_identity.h"
 #include "server/place.h"
+#include "storage/checkpoint.h"
 #include "storage/engine.h"
+#include "storage/log_store.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -31,6 +37,7 @@ enum {
     SERVER_FILES = 768,
     SERVER_FILES_MAX = 1024 * 1024,
     SERVER_CONNECTIONS_MIN = 16, /* a worker with fewer is of no use */
+    SERVER_SCRAPERS = 16,        /* connections to the metrics, a worker */
 };
 
 /* Everything that lives as long as the process, in the order in which it is made. */
@@ -40,13 +47,16 @@ struct parts {
     struct engine *engine;
     struct peer_client *peers;
     struct shipper *shipper;
+    struct installer *installer;
     struct node *node;
     struct jobs *jobs;
     struct tls_context *peer_tls;
     struct tls_context *api_tls;
     struct http_server *http;
     struct throttle *throttle; /* NULL: off */
+    struct touches *touches;
     struct service service;
+    struct telemetry telemetry;
 };
 
 /* What is in the folder is ours alone, but who may write to the folder can put other things in its
@@ -70,7 +80,9 @@ static void say_that_the_index_is_built(void *arg) {
 static enum errc open_store(struct parts *parts, const struct config *config, struct err *err) {
     char path[SERVER_PATH];
     const struct engine_options options = {.path = path,
+                                           .cache_bytes = (uint64_t)config->cache_mib << 20,
                                            .on_index_build = say_that_the_index_is_built};
+    bool was_switched = false;
     enum errc code;
 
     (void)snprintf(path, sizeof(path), "%s/store", config->data);
@@ -79,6 +91,13 @@ static enum errc open_store(struct parts *parts, const struct config *config, st
         return code;
     }
     warn_of_open_folder(config->data);
+    code = store_switch(config->data, &was_switched, err);
+    if (code != OK) {
+        return code;
+    }
+    if (was_switched) {
+        LOG_INFO("server.store_switched");
+    }
     return engine_open(&options, &parts->engine, err);
 }
 
@@ -89,6 +108,7 @@ static enum errc start_peers(struct parts *parts, const struct config *config, s
                 .key_path = config->peer_key},
         .peers = config->peers,
         .n_peers = config->n_peers,
+        .own_region = config->region,
     };
     enum errc code = peer_client_new(&client, &parts->peers, err);
 
@@ -107,16 +127,74 @@ static enum errc start_peers(struct parts *parts, const struct config *config, s
     return parts->shipper ? OK : err_default(err, ERR_NO_MEMORY);
 }
 
+/* The main thread closes the house, and opens it again on the store that was fetched. */
+static void on_snapshot_fetched(void *arg) {
+    CHECK(kill(getpid(), SIGUSR2) == 0);
+}
+
+static enum errc make_installer(struct parts *parts, const struct config *config, struct err *err) {
+    const struct installer_options options = {.data = config->data,
+                                              .peers = parts->peers,
+                                              .world = world_system(),
+                                              .ready_cb = on_snapshot_fetched};
+
+    return installer_new(&options, &parts->installer, err);
+}
+
+static const char *or_else(const char *given, const char *usual) {
+    return given[0] != '\0' ? given : usual;
+}
+
+/* Where the other nodes of the region find this one; "" for a node that stays alone. */
+static enum errc own_address(const struct config *config, char ret[LIMIT_ADDRESS + 1],
+                             struct err *err) {
+    struct member_address address = {.is_learner = false};
+    const char *raft, *peer;
+
+    ret[0] = '\0';
+    if (config->raft_listen[0] == '\0') {
+        return OK;
+    }
+    raft = or_else(config->raft_address, config->raft_listen);
+    peer = or_else(config->peer_address, config->peer_listen);
+    if (strlen(raft) < sizeof(address.raft) && strlen(peer) < sizeof(address.peer)) {
+        memcpy(address.raft, raft, strlen(raft) + 1);
+        memcpy(address.peer, peer, strlen(peer) + 1);
+    }
+    if (member_address_format(&address, ret) != OK) {
+        return err_set(err, ERR_INVALID_PARAMETER,
+                       "the addresses of [raft] and [peer] are too long, or none that other nodes "
+                       "could reach");
+    }
+    return OK;
+}
+
 static enum errc start_node(struct parts *parts, const struct config *config, struct err *err) {
+    char address[LIMIT_ADDRESS + 1];
     struct node_options options = {
         .region = config->region,
         .engine = parts->engine,
         .world = world_system(),
+        .election_timeout_ms = (unsigned)config->election_timeout_ms,
+        .snapshot_entries = (uint64_t)config->log_entries,
+        .snapshot_bytes = (uint64_t)config->log_mib << 20,
+        .data = config->data,
+        .listen = config->raft_listen[0] != '\0' ? config->raft_listen : NULL,
+        .address = address,
+        .tls = {.ca_path = config->peer_ca,
+                .cert_path = config->peer_cert,
+                .key_path = config->peer_key},
+        .peers = parts->peers,
+        .installer = parts->installer,
+        .disk_reserve = (uint64_t)config->disk_reserve_mib << 20,
         .dirty_cb = shipper_dirty,
         .dirty_arg = parts->shipper,
     };
     enum errc code = node_identity_load(config->data, &options.id, err);
 
+    if (code == OK) {
+        code = own_address(config, address, err);
+    }
     return code == OK ? node_start(&options, &parts->node, err) : code;
 }
 
@@ -138,7 +216,8 @@ static enum errc make_jobs(struct parts *parts, const struct config *config, str
 static enum errc share_files(const struct config *config, size_t workers, unsigned *ret,
                              struct err *err) {
     const rlim_t doors = (rlim_t)workers * SERVER_LISTENERS;
-    const rlim_t own = SERVER_FILES + (rlim_t)config->n_peers * LIMIT_PEER_CONNECTIONS;
+    const rlim_t own = SERVER_FILES + (rlim_t)config->n_peers * LIMIT_PEER_CONNECTIONS +
+                       (rlim_t)workers * SERVER_SCRAPERS;
     const rlim_t needed = own + doors * SERVER_CONNECTIONS_MIN;
     struct rlimit files;
 
@@ -169,7 +248,14 @@ static enum errc open_doors(struct parts *parts, const struct config *config, st
                                    .body_max = LIMIT_HTTP_BODY,
                                    .handler = api_handle,
                                    .arg = &parts->service};
+    const struct listener_options metrics = {.address = config->metrics_listen,
+                                             .body_max = 0,
+                                             .handler = telemetry_handle,
+                                             .arg = &parts->telemetry,
+                                             .door = METRIC_DOOR_METRICS,
+                                             .connections_max = SERVER_SCRAPERS};
     struct listener_options peer = {.address = config->peer_listen,
+                                    .door = METRIC_DOOR_PEER,
                                     .body_max = LIMIT_PEER_BODY,
                                     .need_peer_region = true,
                                     .handler = peer_handle,
@@ -195,7 +281,23 @@ static enum errc open_doors(struct parts *parts, const struct config *config, st
     if (code == OK) {
         code = http_server_listen(parts->http, &peer, err);
     }
+    if (code == OK && config->metrics_listen[0] != '\0') {
+        code = http_server_listen(parts->http, &metrics, err);
+    }
     return code;
+}
+
+static enum errc open_telemetry(struct parts *parts, const struct config *config, struct err *err) {
+    parts->telemetry = (struct telemetry){
+        .service = &parts->service,
+        .installer = parts->installer,
+        .data = config->data,
+        .certificates = {[METRIC_CERTIFICATE_API] =
+                             config->api_cert[0] != '\0' ? config->api_cert : NULL,
+                         [METRIC_CERTIFICATE_PEER] = config->peer_cert,
+                         [METRIC_CERTIFICATE_AUTHORITY] = config->peer_ca},
+    };
+    return telemetry_open(&parts->telemetry, err);
 }
 
 static enum errc fill_service(struct parts *parts, const struct config *config, struct err *err) {
@@ -205,8 +307,13 @@ static enum errc fill_service(struct parts *parts, const struct config *config, 
             return err_default(err, ERR_NO_MEMORY);
         }
     }
+    parts->touches = touches_new(config->region, parts->node, parts->peers, world_system());
+    if (parts->touches == NULL) {
+        return err_default(err, ERR_NO_MEMORY);
+    }
     parts->service = (struct service){
         .region = config->region,
+        .data = config->data,
         .world = world_system(),
         .engine = parts->engine,
         .node = parts->node,
@@ -216,6 +323,8 @@ static enum errc fill_service(struct parts *parts, const struct config *config, 
         .peer_names = config->peer_names,
         .n_peers = config->n_peers,
         .forward = config->forward,
+        .stale_reads = config->stale_reads,
+        .touches = parts->touches,
         .quotas = &config->quotas,
         .throttle = parts->throttle,
         .functions = config->lambda_endpoint[0] != '\0' ? config->lambda_endpoint : NULL,
@@ -241,6 +350,9 @@ static enum errc start(struct parts *parts, const struct config *config, struct 
             open_doors(parts, config, err); /* binds: a taken port must not cost a replay first */
     }
     if (code == OK) {
+        code = make_installer(parts, config, err);
+    }
+    if (code == OK) {
         code = start_node(parts, config, err);
     }
     if (code == OK) {
@@ -248,6 +360,9 @@ static enum errc start(struct parts *parts, const struct config *config, struct 
     }
     if (code == OK) {
         code = fill_service(parts, config, err);
+    }
+    if (code == OK) {
+        code = open_telemetry(parts, config, err);
     }
     if (code == OK) {
         code = peer_client_start(parts->peers, err);
@@ -268,14 +383,18 @@ static void stop(struct parts *parts) {
     if (parts->http != NULL) {
         http_server_drain(parts->http, SERVER_GRACE_MS);
     }
-    peer_client_stop(parts->peers);
+    telemetry_close(&parts->telemetry);
+    peer_client_close(parts->peers);
     node_stop(parts->node);
+    installer_free(parts->installer);
     jobs_free(parts->jobs);
     shipper_free(parts->shipper);
     if (parts->http != NULL) {
         http_server_stop(parts->http, 0);
     }
     node_free(parts->node); /* a worker may have proposed again after the last answer */
+    touches_free(parts->touches);
+    peer_client_stop(parts->peers); /* a worker may have called it until now */
     throttle_free(parts->throttle);
     engine_close(parts->engine);
     tls_context_free(parts->peer_tls);
@@ -284,25 +403,121 @@ static void stop(struct parts *parts) {
     credentials_free(parts->credentials);
 }
 
-int server_run(const struct config *config) {
-    struct parts parts = {.node = NULL};
-    struct err err;
-    sigset_t signals;
-    int signal_number = 0;
+/* A snapshot that was fetched, beyond the life of the house that fetched it. */
+struct fetched {
+    char id[CHECKPOINT_ID];
+    struct log_snapshot row;
+    uint8_t *configuration;
+};
 
-    log_setup(config->log_level, config->region);
+static bool fetched_keep(const struct parts *parts, struct fetched *ret) {
+    const char *id;
+    const struct core_snapshot *snapshot = installer_fetched(parts->installer, &id);
+
+    if (snapshot == NULL) {
+        return false;
+    }
+    *ret = (struct fetched){.configuration = malloc(snapshot->configuration.len)};
+    CHECK(ret->configuration != NULL);
+    memcpy(ret->configuration, snapshot->configuration.data, snapshot->configuration.len);
+    (void)snprintf(ret->id, sizeof(ret->id), "%s", id);
+    /* Without the manifest: it names files of another node. */
+    ret->row = (struct log_snapshot){.index = snapshot->index,
+                                     .term = snapshot->term,
+                                     .configuration_index = snapshot->configuration_index,
+                                     .configuration = ret->configuration,
+                                     .configuration_len = snapshot->configuration.len};
+    return true;
+}
+
+/* The house is closed: nobody votes any more, so that the vote which the new store is given is the
+ * last one. When it fails the old store is opened again, and the leader offers its snapshot again.
+ */
+static void finish_install(const struct config *config, const struct fetched *fetched) {
+    char path[SERVER_PATH];
+    const struct engine_options options = {.path = path};
+    struct engine *engine = NULL;
+    struct log_image *image = NULL;
+    struct err err;
+    enum errc code;
+
+    (void)snprintf(path, sizeof(path), "%s/store", config->data);
+    code = engine_open(&options, &engine, &err);
+    if (code == OK) {
+        code = log_store_load(engine, &image, &err);
+        engine_close(engine);
+    }
+    if (code == OK) {
+        code = incoming_finish(config->data, fetched->id, image->term, image->voted_for,
+                               &fetched->row, &err);
+        log_image_free(image);
+    }
+    if (code == OK) {
+        LOG_INFO("server.install", F_U64("index", fetched->row.index));
+    } else {
+        LOG_ERROR("server.install_failed", F_STR("error", err.message));
+    }
+}
+
+static void reload(struct parts *parts) {
+    LOG_INFO("server.reload");
+    node_reload(parts->node);
+    peer_client_reload(parts->peers);
+    telemetry_reload(&parts->telemetry);
+}
+
+/* Until a signal that ends the house. */
+static int wait_for_end(struct parts *parts) {
+    sigset_t signals;
+    int number = 0;
+
+    CHECK(sigemptyset(&signals) == 0 && sigaddset(&signals, SIGTERM) == 0 &&
+          sigaddset(&signals, SIGINT) == 0 && sigaddset(&signals, SIGHUP) == 0 &&
+          sigaddset(&signals, SIGUSR2) == 0);
+    for (;;) {
+        CHECK(sigwait(&signals, &number) == 0);
+        if (number != SIGHUP) {
+            return number;
+        }
+        reload(parts);
+    }
+}
+
+/* Returns whether it is to be run again. */
+static bool run_once(const struct config *config, int *ret_status) {
+    struct parts parts = {.node = NULL};
+    struct fetched fetched;
+    bool has_fetched;
+    struct err err;
+    int number;
+
     if (start(&parts, config, &err) != OK) {
         LOG_ERROR("server.start_failed", F_STR("error", err.message));
         stop(&parts);
-        return EXIT_FAILURE;
+        *ret_status = EXIT_FAILURE;
+        return false;
     }
     LOG_INFO("server.started", F_STR("api", config->api_listen),
              F_STR("peer", config->peer_listen));
-    CHECK(sigemptyset(&signals) == 0 && sigaddset(&signals, SIGTERM) == 0 &&
-          sigaddset(&signals, SIGINT) == 0);
-    CHECK(sigwait(&signals, &signal_number) == 0);
-    LOG_INFO("server.stopping", F_I64("signal", signal_number));
+    number = wait_for_end(&parts);
+    LOG_INFO("server.stopping", F_I64("signal", number));
+    has_fetched = number == SIGUSR2 && fetched_keep(&parts, &fetched);
     stop(&parts);
     LOG_INFO("server.stopped");
-    return EXIT_SUCCESS;
+    if (has_fetched) {
+        finish_install(config, &fetched);
+        free(fetched.configuration);
+    }
+    *ret_status = EXIT_SUCCESS;
+    return number == SIGUSR2;
+}
+
+int server_run(const struct config *config) {
+    int status = EXIT_SUCCESS;
+
+    log_setup(config->log_level, config->region);
+    while (run_once(config, &status)) {
+        LOG_INFO("server.again");
+    }
+    return status;
 }

@@ -10,6 +10,7 @@
  *   checkpoints/ID/       made here, for others to fetch; ID is 16 hex digits of random
  *   incoming/ID/          being fetched; files are whole when their name has no ".part"
  *   incoming/ready        a store that is complete and waits for the switch
+ *   incoming/aside        one that was, half removed
  *   replaced/             the store of before a switch, until it is removed */
 #ifndef STORAGE_CHECKPOINT_H
 #define STORAGE_CHECKPOINT_H
@@ -40,19 +41,22 @@ struct checkpoint_file {
 
 struct checkpoint_manifest {
     char id[CHECKPOINT_ID];
-    uint64_t node;    /* that holds it */
-    uint64_t applied; /* the state's applied index in it */
-    size_t n_files;
-    struct checkpoint_file *files; /* owned */
+    uint64_t node;                 /* that holds it */
+    uint64_t applied;              /* the state's applied index in it */
+    size_t n_files;                /* never 0 */
+    struct checkpoint_file *files; /* owned; in order of name (strcmp) */
 };
 
-/* Makes checkpoints/ID with all that `engine` holds now, reads its applied index and every file's
- * digest. Older checkpoints stay. Returns owned (checkpoint_manifest_free). */
+/* Makes checkpoints/ID with all that `engine` holds now but the entries of the log, reads its
+ * applied index and every file's digest (of tables that the last checkpoint had too: remembers it).
+ * Writing goes on meanwhile. Older checkpoints stay; nothing is left of one that failed. An engine
+ * in memory has none. Returns owned (checkpoint_manifest_free). */
 MUSTCHECK enum errc checkpoint_make(struct engine *engine, const char *data,
                                     const struct world *world, uint64_t node,
                                     struct checkpoint_manifest **ret, struct err *err);
 void checkpoint_manifest_free(struct checkpoint_manifest *manifest);
-/* Removes checkpoints/ID, or all but `except` when id is NULL (except may be NULL). */
+/* Removes checkpoints/ID, or all but `except` when id is NULL (except may be NULL), also one that
+ * is being made. */
 MUSTCHECK enum errc checkpoint_remove(const char *data, const char *id, const char *except,
                                       struct err *err);
 
@@ -64,21 +68,39 @@ MUSTCHECK enum errc checkpoint_manifest_encode(const struct checkpoint_manifest 
 MUSTCHECK enum errc checkpoint_manifest_decode(const uint8_t *data, size_t len,
                                                struct checkpoint_manifest **ret);
 
-/* Serving: up to `len` bytes of a file of checkpoints/ID from `offset` on, appended to `out`.
- * ERR_RESOURCE_NOT_FOUND: no such checkpoint or file. The names are checked. */
+/* Serving: up to `len` bytes (at most LIMIT_SNAPSHOT_CHUNK) of a file of checkpoints/ID from
+ * `offset` on, appended to `out`; fewer at the end of the file. ERR_RESOURCE_NOT_FOUND: no such
+ * checkpoint or file; ERR_INVALID_PARAMETER: names or numbers that none can have. Any thread. */
 MUSTCHECK enum errc checkpoint_read(const char *data, const char *id, const char *file,
                                     uint64_t offset, size_t len, struct buf *out, struct err *err);
+/* When a file of a checkpoint was last read in this process, monotonic (world_system), 0: never.
+ * A checkpoint stays for LIMIT_SNAPSHOT_HOLD_MS after that. Any thread. */
+uint64_t checkpoint_read_ms(void);
+
+/* What a node asks for: the body of POST /v1/snapshot. Answered with the bytes. */
+struct checkpoint_request {
+    char id[CHECKPOINT_ID];
+    char file[CHECKPOINT_FILE];
+    uint64_t offset;
+    uint32_t len; /* 1 to LIMIT_SNAPSHOT_CHUNK */
+};
+/* Appends (look at out->failed). */
+void checkpoint_request_encode(const struct checkpoint_request *request, struct buf *out);
+MUSTCHECK enum errc checkpoint_request_decode(const uint8_t *data, size_t len,
+                                              struct checkpoint_request *ret);
 
 /* Receiving, in incoming/ID. What is there of an earlier attempt is kept when it fits the manifest
- * (whole files by size and digest, partial ones by length) and other attempts are removed. */
+ * (whole files by size and digest, partial ones by length) and other attempts are removed.
+ * ERR_DISK_FULL: what is missing does not fit. The manifest is one that was decoded; copied. */
 struct incoming;
 MUSTCHECK enum errc incoming_open(const char *data, const struct checkpoint_manifest *manifest,
                                   struct incoming **ret, struct err *err);
 /* What to fetch next; false when all files are whole. *ret_file is borrowed. */
 bool incoming_next(const struct incoming *incoming, const char **ret_file, uint64_t *ret_offset,
                    size_t *ret_len);
-/* The bytes that were asked for, in order. A file that is complete is synced and its digest
- * checked: ERR_CORRUPT throws it away, to be fetched again. */
+/* The bytes that were asked for, or the first of them. A file that is complete is synced and its
+ * digest checked: ERR_CORRUPT throws it away, to be fetched again. After any other error only
+ * incoming_close may follow. */
 MUSTCHECK enum errc incoming_write(struct incoming *incoming, const uint8_t *data, size_t len,
                                    struct err *err);
 uint64_t incoming_bytes(const struct incoming *incoming);
@@ -87,12 +109,15 @@ void incoming_close(struct incoming *incoming);
 
 /* All files are there: make it this node's store and leave it as incoming/ready. Empties the log,
  * writes term and vote and the snapshot's metadata, checks that its applied index is
- * snapshot->index, syncs. */
+ * snapshot->index (ERR_CORRUPT), syncs. The manifest is left out: what it names lies on another
+ * node, and this one shall offer its own. On failure incoming_open looks again at what is there. */
 MUSTCHECK enum errc incoming_finish(const char *data, const char *id, uint64_t term,
                                     uint64_t voted_for, const struct log_snapshot *snapshot,
                                     struct err *err);
 /* With the engine closed: when incoming/ready exists it becomes store/ and the old one is removed.
- * Safe to be interrupted at any point and called again; called at every start. *ret_switched. */
+ * A term and vote that the old store was given since then go with it. A ready that is damaged, or
+ * that the old store's state has overtaken, is removed instead. Safe to be interrupted at any point
+ * and called again; called at every start, before the engine is opened. *ret_switched. */
 MUSTCHECK enum errc store_switch(const char *data, bool *ret_switched, struct err *err);
 
 #endif

@@ -20,6 +20,7 @@ static const uint8_t format_magic[4] = {'R', 'D', 'B', 'T'};
 static const char format_key[] = "format";
 
 static const uint64_t cache_bytes_default = 32U * 1024 * 1024;
+static const uint64_t cache_bytes_apart = 1024 * 1024;
 static const char *const family_names[FAMILY_COUNT] = {"default", "log", "meta", "state", "index"};
 
 enum errc rocks_result(char *message, const char *doing, struct err *err) {
@@ -96,7 +97,24 @@ static rocksdb_options_t *options_of(const struct engine *engine, enum family fa
     if (engine->env != NULL) {
         rocksdb_options_set_env(options, engine->env);
     }
+    if (engine->use != ENGINE_LIVE) {
+        rocksdb_options_set_create_if_missing(options, 0);
+        rocksdb_options_set_disable_auto_compactions(options, 1);
+    }
     return options;
+}
+
+static rocksdb_t *open_families(struct engine *engine, rocksdb_options_t *const *options,
+                                const char *path, char **ret_message) {
+    const rocksdb_options_t *const *const all = (const rocksdb_options_t *const *)options;
+
+    if (engine->use == ENGINE_READ) {
+        return rocksdb_open_for_read_only_column_families(options[FAMILY_DEFAULT], path,
+                                                          FAMILY_COUNT, family_names, all,
+                                                          engine->families, 0, ret_message);
+    }
+    return rocksdb_open_column_families(options[FAMILY_DEFAULT], path, FAMILY_COUNT, family_names,
+                                        all, engine->families, ret_message);
 }
 
 static enum errc engine_open_database(struct engine *engine, const char *path, uint64_t cache_bytes,
@@ -109,9 +127,7 @@ static enum errc engine_open_database(struct engine *engine, const char *path, u
     for (size_t i = 0; i < FAMILY_COUNT; i++) {
         options[i] = options_of(engine, (enum family)i);
     }
-    engine->db = rocksdb_open_column_families(
-        options[FAMILY_DEFAULT], path, FAMILY_COUNT, family_names,
-        (const rocksdb_options_t *const *)options, engine->families, &message);
+    engine->db = open_families(engine, options, path, &message);
     if (message != NULL && folder_has_unknown_family(options[FAMILY_DEFAULT], path)) {
         rocksdb_free(message);
         code = err_set(err, ERR_LEVEL,
@@ -169,6 +185,9 @@ static enum errc format_write(struct engine *engine, struct err *err) {
     uint8_t bytes[FORMAT_SIZE];
     char *message = NULL;
 
+    if (engine->use != ENGINE_LIVE) {
+        return err_set(err, ERR_CORRUPT, "the database has no format record");
+    }
     for (size_t i = 0; i < FAMILY_COUNT; i++) {
         bool is_empty = false;
         enum errc code = engine_family_is_empty(engine, (enum family)i, &is_empty, err);
@@ -231,17 +250,53 @@ static enum errc engine_check_format(struct engine *engine, struct err *err) {
     return code;
 }
 
+static struct engine *engine_new(enum engine_use use) {
+    struct engine *engine = calloc(1, sizeof(*engine));
+
+    if (engine != NULL) {
+        engine->use = use;
+        engine->witness.fd = -1;
+        engine->read = rocksdb_readoptions_create();
+        engine->write = rocksdb_writeoptions_create();
+    }
+    return engine;
+}
+
+enum errc engine_open_apart(const char *path, enum engine_use use, struct engine **ret,
+                            struct err *err) {
+    struct engine *engine = engine_new(use);
+    enum errc code;
+
+    CHECK(use != ENGINE_LIVE);
+    if (engine == NULL) {
+        return err_default(err, ERR_NO_MEMORY);
+    }
+    code = engine_open_database(engine, path, cache_bytes_apart, err);
+    if (code == OK) {
+        code = engine_check_format(engine, err);
+    }
+    if (code == OK) {
+        code = witness_open(&engine->witness, path, false, &engine->commits, err);
+    }
+    if (code == OK) {
+        code = log_store_open(engine, err);
+    }
+    if (code != OK) {
+        engine_close(engine);
+        return code;
+    }
+    *ret = engine;
+    return OK;
+}
+
 enum errc engine_open(const struct engine_options *options, struct engine **ret, struct err *err) {
     const char *path = options->path ? options->path : "/memory";
-    struct engine *engine = calloc(1, sizeof(*engine));
+    struct engine *engine = engine_new(ENGINE_LIVE);
     enum errc code = OK;
 
     if (engine == NULL) {
         return err_default(err, ERR_NO_MEMORY);
     }
-    engine->witness.fd = -1;
-    engine->read = rocksdb_readoptions_create();
-    engine->write = rocksdb_writeoptions_create();
     if (options->in_memory) {
         engine->env = rocksdb_create_mem_env();
     } else {
@@ -255,7 +310,7 @@ enum errc engine_open(const struct engine_options *options, struct engine **ret,
         code = engine_check_format(engine, err);
     }
     if (code == OK && !options->in_memory) {
-        code = witness_open(&engine->witness, path, &engine->commits, err);
+        code = witness_open(&engine->witness, path, true, &engine->commits, err);
     }
     if (code == OK) {
         code = log_store_open(engine, err);

@@ -10,9 +10,17 @@
 #include <stdint.h>
 
 #include "storage/engine.h"
+#include "storage/log_store.h"
 #include "storage/witness.h"
 
 enum family { FAMILY_DEFAULT, FAMILY_LOG, FAMILY_META, FAMILY_STATE, FAMILY_INDEX, FAMILY_COUNT };
+
+enum engine_use {
+    ENGINE_LIVE,    /* a node's: engine_open */
+    ENGINE_PREPARE, /* a folder that is made ready for a node: no table is rewritten behind our back
+                     */
+    ENGINE_READ,    /* nothing of the database is written */
+};
 
 /* The stretch of log entries once every batch that was built is committed. It belongs to the thread
  * that builds the batches. */
@@ -29,6 +37,7 @@ struct engine {
     rocksdb_column_family_handle_t *families[FAMILY_COUNT];
     rocksdb_readoptions_t *read;   /* the latest state */
     rocksdb_writeoptions_t *write; /* into the write-ahead log, without sync */
+    enum engine_use use;
     struct witness witness;
     uint64_t commits; /* of log batches; the log writer's */
     struct log_span log;
@@ -38,6 +47,12 @@ struct engine {
 /* OK for NULL; otherwise ERR_CORRUPT or ERR_IO, with what RocksDB says behind `doing`. Takes
  * `message`. */
 enum errc rocks_result(char *message, const char *doing, struct err *err);
+
+/* A database that is there and that nobody else has open, for one of the last two uses. The index
+ * is not looked at; a witness is heeded when there is one, and never made. Little memory. Errors as
+ * of engine_open. Returns owned (engine_close). */
+MUSTCHECK enum errc engine_open_apart(const char *path, enum engine_use use, struct engine **ret,
+                                      struct err *err);
 
 /* The options of one family (the default family's carry the database's). Returns owned. `cache` is
  * shared by all. */
@@ -49,8 +64,24 @@ MUSTCHECK enum errc engine_empty_family(struct engine *engine, enum family famil
 MUSTCHECK enum errc engine_family_is_empty(struct engine *engine, enum family family, bool *ret,
                                            struct err *err);
 
+/* The state's applied index as of now. */
+MUSTCHECK enum errc engine_applied(struct engine *engine, uint64_t *ret, struct err *err);
+
 /* Part of opening (log_store.c): where the log stands, and that nothing that was synced is missing.
  */
 MUSTCHECK enum errc log_store_open(struct engine *engine, struct err *err);
+
+/* What a log says without its entries; zero where it says nothing. */
+struct log_standing {
+    uint64_t term;
+    uint64_t voted_for;
+    uint64_t snapshot_index;
+};
+MUSTCHECK enum errc log_store_standing(struct engine *engine, struct log_standing *ret,
+                                       struct err *err);
+/* The log of a store that another node filled becomes this node's: no entries, this term and vote,
+ * and the snapshot that stands for what is gone. Synced. */
+MUSTCHECK enum errc log_store_adopt(struct engine *engine, uint64_t term, uint64_t voted_for,
+                                    const struct log_snapshot *snapshot, struct err *err);
 
 #endif

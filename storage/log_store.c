@@ -276,6 +276,27 @@ enum errc log_store_open(struct engine *engine, struct err *err) {
     return log_find_span(engine, err);
 }
 
+enum errc log_store_adopt(struct engine *engine, uint64_t term, uint64_t voted_for,
+                          const struct log_snapshot *snapshot, struct err *err) {
+    struct log_batch *batch;
+    enum errc code = engine_empty_family(engine, FAMILY_LOG, err);
+
+    if (code != OK) {
+        return code;
+    }
+    engine->log = (struct log_span){.is_empty = true};
+    batch = log_batch_new(engine);
+    if (batch == NULL) {
+        return err_default(err, ERR_NO_MEMORY);
+    }
+    log_batch_origin(batch, LOG_ORIGIN_JOIN); /* whatever the other node's was */
+    log_batch_vote(batch, term, voted_for);
+    log_batch_snapshot(batch, snapshot, snapshot->index + 1);
+    code = log_batch_commit(batch, err);
+    log_batch_free(batch);
+    return code;
+}
+
 /* Owned by log_image_free. */
 struct image {
     struct log_image image; /* first: what the caller holds */
@@ -332,6 +353,17 @@ static enum errc image_load_meta(struct engine *engine, struct image *image, str
             code = meta_bad(code, snapshot_key, err);
         }
     }
+    return code;
+}
+
+enum errc log_store_standing(struct engine *engine, struct log_standing *ret, struct err *err) {
+    struct image image = {.room = 0};
+    enum errc code = image_load_meta(engine, &image, err);
+
+    *ret = (struct log_standing){.term = image.image.term,
+                                 .voted_for = image.image.voted_for,
+                                 .snapshot_index = image.image.snapshot.index};
+    rocksdb_free(image.snapshot);
     return code;
 }
 

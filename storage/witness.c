@@ -13,8 +13,8 @@
 enum { WITNESS_SIZE = 16 };
 static const uint8_t witness_magic[4] = {'R', 'D', 'B', 'W'};
 
-enum errc witness_open(struct witness *witness, const char *folder, uint64_t *ret_count,
-                       struct err *err) {
+enum errc witness_open(struct witness *witness, const char *folder, bool create,
+                       uint64_t *ret_count, struct err *err) {
     char path[PATH_MAX];
     uint8_t bytes[WITNESS_SIZE];
     ssize_t got;
@@ -24,7 +24,11 @@ enum errc witness_open(struct witness *witness, const char *folder, uint64_t *re
     if (len < 0 || (size_t)len >= sizeof(path)) {
         return err_set(err, ERR_IO, "the path of the database is too long");
     }
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    fd = open(path, O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0), 0600);
+    if (fd < 0 && errno == ENOENT && !create) {
+        *ret_count = 0;
+        return OK;
+    }
     if (fd < 0) {
         return err_set(err, ERR_IO, "cannot open %s: %s", path, strerror(errno));
     }

@@ -11,17 +11,19 @@
 
 #include "base/errc.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define WITNESS_FILE "SYNCED"
 
 struct witness {
-    int fd; /* -1: none (a database in memory) */
+    int fd; /* -1: none */
 };
 
-/* Opens or creates the file in `folder`. *ret_count is 0 where it says nothing: new, or torn. */
-MUSTCHECK enum errc witness_open(struct witness *witness, const char *folder, uint64_t *ret_count,
-                                 struct err *err);
+/* Opens the file in `folder`, or creates it when `create`. *ret_count is 0 where it says nothing:
+ * not there, new, or torn. */
+MUSTCHECK enum errc witness_open(struct witness *witness, const char *folder, bool create,
+                                 uint64_t *ret_count, struct err *err);
 MUSTCHECK enum errc witness_set(struct witness *witness, uint64_t count, struct err *err);
 void witness_close(struct witness *witness);
 

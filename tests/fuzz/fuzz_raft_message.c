@@ -17,7 +17,7 @@
 #include "cluster/core_message.h"
 
 enum { VOTER, LEADER, JOINER, KINDS };
-enum { MESSAGE, WRITTEN, WAKE, SUBMIT, SNAPSHOT, INSTALLED, STEPS };
+enum { MESSAGE, WRITTEN, WAKE, SUBMIT, SNAPSHOT, INSTALLED, READ, TRANSFER, STEPS };
 enum { HEADER = 4 /* of a step with a message */ };
 
 struct node {
@@ -25,6 +25,8 @@ struct node {
     uint64_t now_ms;
     uint64_t wake_ms;
     uint64_t write_id;
+    uint64_t read_id;
+    uint64_t answered;
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -36,6 +38,9 @@ static void drain(struct node *node) {
             node->write_id = effect->write_id;
         } else if (effect->kind == CORE_EFFECT_WAKE) {
             node->wake_ms = effect->wake_ms;
+        } else if (effect->kind == CORE_EFFECT_READ) {
+            CHECK(effect->read_id > node->answered && effect->read_id <= node->read_id);
+            node->answered = effect->read_id;
         } else if (effect->kind == CORE_EFFECT_SEND) {
             /* What a node sends, a node understands. */
             struct core_message message;
@@ -92,6 +97,10 @@ static enum errc step(struct node *node, unsigned kind) {
         return submit(node);
     case SNAPSHOT:
         return snapshot(node);
+    case READ:
+        return core_read(node->core, node->now_ms, &node->read_id);
+    case TRANSFER:
+        return core_transfer(node->core, node->now_ms, 0);
     case INSTALLED:
         return core_is_installing(node->core) ? core_installed(node->core, node->now_ms) : OK;
     default:
@@ -175,7 +184,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             rc = receive(&node, data[at + 1] % 5, data + at + HEADER, len);
             at += HEADER + len;
         }
-        CHECK(rc == OK || rc == ERR_MALFORMED || rc == ERR_CORRUPT || rc == ERR_NOT_LEADER);
+        CHECK(rc == OK || rc == ERR_MALFORMED || rc == ERR_CORRUPT || rc == ERR_NOT_LEADER ||
+              ((action == TRANSFER || action == SUBMIT) && rc == ERR_BUSY) ||
+              (action == TRANSFER && rc == ERR_UNAVAILABLE));
         if (rc == OK) {
             drain(&node);
         }

@@ -2,6 +2,9 @@
 
 Everything binds to loopback on ports that were free a moment ago, lives in one temporary folder, and is gone at the end.
 """
+import http.client
+import itertools
+import json
 import os
 import pathlib
 import random
@@ -13,6 +16,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 
 import boto3
@@ -21,23 +25,23 @@ import botocore.config
 BINARY = os.environ.get("REDOUBT_BINARY") or str(pathlib.Path(__file__).resolve().parents[2] / "build" / "redoubt")
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
 ACCOUNT = "123456789012"
-PEER_OFFSET = 1000  # server/dev.h
+DOOR_OFFSETS = (0, 1000, 2000, 3000)  # API, peers, Raft, metrics: server/dev.h
 PORT_STEP = 10
 MAKING_CLIENTS = threading.Lock()
 START_SECONDS = 60  # a sanitizer build on a busy machine
 
 
-def free_base_port(n_regions):
-    """A port P such that P + 10 i and P + 1000 + 10 i are free now. Below the ephemeral range, so that no client socket takes one."""
+def free_base_port(n_regions, n_nodes=1):
+    """A port P such that P + 10 i + j and those at fixed offsets above are free now. Below the ephemeral range, so that no client
+    socket takes one."""
     for _ in range(200):
-        base = random.randrange(10000, 31000)
+        base = random.randrange(10000, 29000)
         sockets = []
         try:
-            for i in range(n_regions):
-                for offset in (0, PEER_OFFSET):
-                    s = socket.socket()
-                    sockets.append(s)
-                    s.bind(("127.0.0.1", base + PORT_STEP * i + offset))
+            for i, j, offset in itertools.product(range(n_regions), range(n_nodes), DOOR_OFFSETS):
+                s = socket.socket()
+                sockets.append(s)
+                s.bind(("127.0.0.1", base + PORT_STEP * i + j + offset))
             return base
         except OSError:
             continue
@@ -60,73 +64,162 @@ def eventually(check, seconds=30.0, every=0.02, what="condition"):
 
 
 class Cluster:
-    def __init__(self, regions=REGIONS, keep=False, options=()):
+    """A node is named as `redoubt fault` names it: "us-east-1" in regions of one node, "us-east-1/0" and so on in larger ones, where
+    "us-east-1" means all nodes of the region (or its node 0, as an endpoint)."""
+
+    def __init__(self, regions=REGIONS, keep=False, options=(), nodes=1):
         """`options` go to `redoubt dev`, which writes the configurations."""
         self.regions = list(regions)
+        self.n_nodes = nodes
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="redoubt-test-"))
         self.data = self.folder / "data"
-        self.port = free_base_port(len(self.regions))
-        self.processes = {}
+        self.port = free_base_port(len(self.regions), nodes)
+        self.processes = {}  # node: what runs
+        self.paused = set()
         self.keep = keep
-        subprocess.run(
-            [BINARY, "dev", "--start", "no", "--data", str(self.data), "--port", str(self.port),
-             "--regions", ",".join(self.regions), "--account", ACCOUNT, *options],
-            check=True, timeout=60)
+        self.prepare(*options)
         fields = next(line for line in (self.data / "credentials").read_text().splitlines()
                       if line and not line.startswith("#")).split()
         self.access_key, self.secret_key = fields[0], fields[1]
 
+    def prepare(self, *options):
+        subprocess.run(
+            [BINARY, "dev", "--start", "no", "--data", str(self.data), "--port", str(self.port), "--nodes", str(self.n_nodes),
+             "--regions", ",".join(self.regions), "--account", ACCOUNT, *options],
+            check=True, timeout=60)
+
+    # -- names --
+
+    def nodes_of(self, *names):
+        """The nodes that these names mean; all without names."""
+        nodes = []
+        for name in names or self.regions:
+            region, _, number = name.partition("/")
+            assert region in self.regions and (not number or int(number) < self.n_nodes), name
+            if number or self.n_nodes == 1:
+                nodes.append(name)
+            else:
+                nodes += [f"{region}/{j}" for j in range(self.n_nodes)]
+        return nodes
+
+    def node(self, name):
+        """The one node that this name means: of a region its first."""
+        return self.nodes_of(name)[0]
+
+    def region_of(self, node):
+        return node.partition("/")[0]
+
+    def node_folder(self, name):
+        return self.data / self.node(name)
+
+    def config(self, name):
+        return self.node_folder(name) / "redoubt.conf"
+
+    def node_data(self, name):
+        return self.node_folder(name) / "data"
+
+    def endpoint(self, name):
+        region, _, number = name.partition("/")
+        return f"http://127.0.0.1:{self.port + PORT_STEP * self.regions.index(region) + int(number or 0)}"
+
+    def metrics_endpoint(self, name):
+        region, _, number = name.partition("/")
+        return f"http://127.0.0.1:{self.port + DOOR_OFFSETS[-1] + PORT_STEP * self.regions.index(region) + int(number or 0)}"
+
+    def endpoints(self, region):
+        return [self.endpoint(node) for node in self.nodes_of(region)]
+
+    def log_path(self, name):
+        return self.folder / (self.node(name).replace("/", ".") + ".log")
+
+    def tail(self, name, size=6000):
+        return self.log_path(name).read_text(errors="replace")[-size:]
+
     # -- processes --
 
-    def endpoint(self, region):
-        return f"http://127.0.0.1:{self.port + PORT_STEP * self.regions.index(region)}"
-
-    def log_path(self, region):
-        return self.folder / f"{region}.log"
-
-    def start(self, *regions, wait=True, env=None, files=None):
+    def start(self, *names, wait=True, env=None, files=None):
         """`files`: the limit of open files, soft and hard."""
         def limit():
             resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-        for region in regions or self.regions:
-            assert region not in self.processes, f"{region} runs already"
-            with open(self.log_path(region), "ab") as log:
-                self.processes[region] = subprocess.Popen(
-                    [BINARY, "server", "--config", str(self.data / region / "redoubt.conf")],
+        for node in self.nodes_of(*names):
+            assert node not in self.processes, f"{node} runs already"
+            with open(self.log_path(node), "ab") as log:
+                self.processes[node] = subprocess.Popen(
+                    [BINARY, "server", "--config", str(self.config(node))],
                     stdout=log, stderr=log, env={**os.environ, **(env or {})}, preexec_fn=limit if files else None)
         if wait:
-            for region in regions or self.regions:
-                self.wait_ready(region)
+            for name in names or self.regions:
+                self.wait_ready(name)
         return self
 
-    def wait_ready(self, region, seconds=START_SECONDS):
-        def ready():
-            assert self.processes[region].poll() is None, \
-                f"{region} ended with {self.processes[region].returncode}:\n{self.tail(region)}"
+    def health(self, node, timeout=2.0):
+        """(HTTP status, what it says) of a node; (0, {}) without an answer."""
+        try:
+            with urllib.request.urlopen(self.endpoint(node) + "/health", timeout=timeout) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
             try:
-                with urllib.request.urlopen(self.endpoint(region) + "/health", timeout=2) as answer:
-                    return answer.status == 200
-            except OSError:
-                return False
-        eventually(ready, seconds, what=f"health of {region}")
+                return error.code, json.loads(error.read())
+            except (OSError, ValueError):
+                return error.code, {}
+        except (OSError, http.client.HTTPException, ValueError):
+            return 0, {}
 
-    def kill(self, region, signal_number=signal.SIGKILL):
-        process = self.processes.pop(region)
-        assert process.poll() is None, f"{region} died by itself with {process.returncode}:\n{self.tail(region)}"
-        process.send_signal(signal_number)
-        process.wait(timeout=60)
-        return process.returncode
+    def leader(self, region):
+        """The node that leads, as the running ones say; None while that is not exactly one."""
+        leaders = [node for node in self.nodes_of(region) if node in self.processes and node not in self.paused
+                   and self.health(node)[1].get("role") == "leader"]
+        return leaders[0] if len(leaders) == 1 else None
 
-    def stop(self, region):
+    def wait_leader(self, region, seconds=START_SECONDS, other_than=None):
+        return eventually(lambda: (lambda node: node if node != other_than else None)(self.leader(region)),
+                          seconds, what=f"a leader of {region}")
+
+    def followers(self, region):
+        """The running nodes that do not lead."""
+        leader = self.wait_leader(region)
+        return [node for node in self.nodes_of(region) if node in self.processes and node not in self.paused and node != leader]
+
+    def wait_ready(self, name, seconds=START_SECONDS):
+        """Every running node of the region, or this one, serves, which means that there is a leader."""
+        def ready(node):
+            assert self.processes[node].poll() is None, \
+                f"{node} ended with {self.processes[node].returncode}:\n{self.tail(node)}"
+            return self.health(node)[0] == 200
+        for node in self.nodes_of(name):
+            if node in self.processes and node not in self.paused:
+                eventually(lambda node=node: ready(node), seconds, what=f"health of {node}")
+
+    def kill(self, name, signal_number=signal.SIGKILL):
+        """Ends what runs of these nodes. Returns an exit status that is not 0, if there is one."""
+        nodes = [node for node in self.nodes_of(name) if node in self.processes]
+        assert nodes, f"nothing of {name} runs"
+        processes = {node: self.processes.pop(node) for node in nodes}
+        for node, process in processes.items():
+            assert process.poll() is None, f"{node} died by itself with {process.returncode}:\n{self.tail(node)}"
+            process.send_signal(signal_number)
+            if node in self.paused:
+                process.send_signal(signal.SIGCONT)
+                self.paused.discard(node)
+        return max((process.wait(timeout=60) for process in processes.values()), key=abs)
+
+    def stop(self, name):
         """An orderly stop; a sanitizer's complaint is a failure."""
-        code = self.kill(region, signal.SIGTERM)
-        assert code == 0, f"{region} stopped with {code}:\n{self.tail(region)}"
+        code = self.kill(name, signal.SIGTERM)
+        assert code == 0, f"{name} stopped with {code}:\n" + "\n".join(self.tail(node) for node in self.nodes_of(name))
 
-    def tail(self, region, size=6000):
-        return self.log_path(region).read_text(errors="replace")[-size:]
+    def pause(self, name):
+        for node in self.nodes_of(name):
+            self.processes[node].send_signal(signal.SIGSTOP)
+            self.paused.add(node)
+
+    def resume(self, name):
+        for node in self.nodes_of(name):
+            self.processes[node].send_signal(signal.SIGCONT)
+            self.paused.discard(node)
 
     def close(self):
-        for region in list(self.processes):
+        for region in sorted({self.region_of(node) for node in self.processes}):
             self.stop(region)
         if not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -137,9 +230,9 @@ class Cluster:
     def __exit__(self, kind, value, trace):
         try:
             if kind is not None:
-                for region in self.regions:
-                    if self.log_path(region).exists():
-                        print(f"--- log of {region}\n{self.tail(region, 3000)}")
+                for node in self.nodes_of():
+                    if self.log_path(node).exists():
+                        print(f"--- log of {node}\n{self.tail(node, 3000)}")
                 for process in self.processes.values():
                     process.kill()
                     process.wait()
@@ -150,7 +243,7 @@ class Cluster:
     # -- clients --
 
     def client(self, region, via=None, retries=0, **kwargs):
-        """boto3 for `region`, through the endpoint of `via` (its own by default). A client may be used by several threads; boto3's
+        """boto3 for `region`, through the endpoint of `via` (a region or a node; its own by default). A client may be used by several threads; boto3's
         making of one may not."""
         with MAKING_CLIENTS:
             return boto3.client(

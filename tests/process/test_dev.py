@@ -3,13 +3,18 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import signal
 import subprocess
+import tarfile
 import tempfile
 
 import boto3
 
-from cluster import BINARY, START_SECONDS, eventually, free_base_port
+from cluster import BINARY, START_SECONDS, eventually, free_base_port, wait_in_sync
+from dev import Dev
+
+GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden"
 
 
 def start_dev(folder, port):
@@ -103,8 +108,8 @@ def test_a_second_dev_is_told_what_is_in_its_way():
             first.communicate(timeout=60)
 
 
-def prepare(folder):
-    return subprocess.run([BINARY, "dev", "--start", "no", "--data", str(folder)], capture_output=True, text=True, timeout=60)
+def prepare(folder, *options):
+    return subprocess.run([BINARY, "dev", "--start", "no", "--data", str(folder), *options], capture_output=True, text=True, timeout=60)
 
 
 def test_a_folder_that_others_can_write_to_gets_no_keys():
@@ -147,8 +152,116 @@ def test_plain_http_needs_an_address_of_this_machine():
             assert done.returncode == 1 and "is not loopback" in done.stderr, host
 
 
+def layout(folder):
+    """Files below it, without what a store consists of."""
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.parent.name != "store"}
+
+
+NODE_FILES = ("redoubt.conf", "node.crt", "node.key", "data/node-id")
+
+
+def names_of(certificate):
+    shown = subprocess.run(["openssl", "x509", "-in", str(certificate), "-noout", "-ext", "subjectAltName"],
+                           capture_output=True, text=True, check=True, timeout=30).stdout
+    return set(re.findall(r"DNS:([^,\s]+)", shown))
+
+
+def id_of(data):
+    """As others write it: the file has its lowest byte first."""
+    return bytes.fromhex((data / "node-id").read_text())[::-1].hex()
+
+
+def test_regions_of_three_nodes_on_disk():
+    with tempfile.TemporaryDirectory(prefix="redoubt-dev-") as temporary:
+        folder = pathlib.Path(temporary) / "data"
+        done = prepare(folder, "--regions", "us-east-1,us-west-2", "--nodes", "3", "--port", "8001")
+        assert done.returncode == 0, done.stderr
+        shared = {"ca.crt", "ca.key", "credentials", "lock"}
+        of_regions = {f"{r}/{f}" for r in ("us-east-1", "us-west-2") for f in ("root.key", "nodes")}
+        of_nodes = {f"{r}/{n}/{f}" for r in ("us-east-1", "us-west-2") for n in range(3) for f in NODE_FILES}
+        assert layout(folder) == shared | of_regions | of_nodes
+        ids = {id_of(folder / r / str(n) / "data") for r in ("us-east-1", "us-west-2") for n in range(3)}
+        assert len(ids) == 6
+        node = folder / "us-west-2" / "1"
+        assert names_of(node / "node.crt") == {"us-west-2.redoubt", f"{id_of(node / 'data')}.us-west-2.redoubt", "localhost"}
+        text = (node / "redoubt.conf").read_text()
+        for line in ("listen = 127.0.0.1:8012", "listen = 127.0.0.1:9012", "listen = 127.0.0.1:10012", "root_key = ../root.key",
+                     "us-east-1 = 127.0.0.1:9001,127.0.0.1:9002,127.0.0.1:9003"):
+            assert line in text.splitlines(), line
+        for path in folder.rglob("*"):
+            assert path.lstat().st_mode & 0o077 == 0 or path.parent.name == "store", path
+
+        # Nothing is made twice, and the number of nodes is the region's own.
+        before = {f: (folder / f).read_bytes() for f in layout(folder)}
+        assert prepare(folder, "--regions", "us-east-1,us-west-2", "--port", "8001").returncode == 0
+        assert {f: (folder / f).read_bytes() for f in layout(folder)} == before
+        for nodes in ("1", "5"):
+            done = prepare(folder, "--regions", "eu-west-1,us-west-2", "--nodes", nodes)
+            assert done.returncode == 1 and f"us-west-2 was made with 3 nodes, not {nodes}: give --nodes 3" in done.stderr
+        assert not (folder / "eu-west-1").exists()
+        # A further region has as many.
+        assert prepare(folder, "--regions", "eu-west-1,us-west-2").returncode == 0
+        assert (folder / "eu-west-1" / "nodes").read_text() == "3\n" and (folder / "eu-west-1" / "2" / "node.crt").exists()
+
+
+def test_a_store_that_was_lost_is_not_made_anew():
+    with tempfile.TemporaryDirectory(prefix="redoubt-dev-") as temporary:
+        folder = pathlib.Path(temporary) / "data"
+        assert prepare(folder, "--nodes", "3", "--regions", "us-east-1").returncode == 0
+        shutil.rmtree(folder / "us-east-1" / "1" / "data" / "store")
+        assert prepare(folder, "--regions", "us-east-1").returncode == 0
+        assert not (folder / "us-east-1" / "1" / "data" / "store").exists()
+        # Stores that began, but no word that all did: their first entries may differ.
+        (folder / "us-east-1" / "nodes").unlink()
+        done = prepare(folder, "--nodes", "3", "--regions", "us-east-1")
+        assert done.returncode == 1 and f"{folder}/us-east-1: the making of this region was interrupted" in done.stderr
+        (folder / "us-east-1" / "nodes").write_text("four\n")
+        done = prepare(folder, "--regions", "us-east-1")
+        assert done.returncode == 1 and "us-east-1/nodes does not hold a number of nodes" in done.stderr
+
+
+def test_a_certificate_of_another_node_is_replaced():
+    with tempfile.TemporaryDirectory(prefix="redoubt-dev-") as temporary:
+        folder = pathlib.Path(temporary) / "data"
+        regions = ("--nodes", "3", "--regions", "us-east-1")
+        assert prepare(folder, *regions).returncode == 0
+        first, second = (folder / "us-east-1" / n for n in "01")
+        for name in ("node.crt", "node.key"):
+            shutil.copy(first / name, second / name)
+        kept = (first / "node.crt").read_bytes()
+        assert prepare(folder, *regions).returncode == 0
+        assert f"{id_of(second / 'data')}.us-east-1.redoubt" in names_of(second / "node.crt")
+        assert (first / "node.crt").read_bytes() == kept
+
+
+def test_the_folder_of_the_former_release():
+    with tempfile.TemporaryDirectory(prefix="redoubt-dev-") as temporary:
+        with tarfile.open(GOLDEN / "level_2" / "dev.tar.xz") as archive:
+            archive.extractall(temporary)
+        folder = pathlib.Path(temporary) / "redoubt-data"
+        folder.chmod(0o700)
+        done = prepare(folder, "--nodes", "3", "--regions", "us-east-1,us-west-2")
+        assert done.returncode == 1 and "us-east-1 was made with 1 node, not 3" in done.stderr
+        ids = [(folder / r / "data" / "node-id").read_text() for r in ("us-east-1", "us-west-2")]
+        with Dev(regions=("us-east-1", "us-west-2"), folder=folder) as dev:
+            dev.start()
+            east, west = dev.client("us-east-1"), dev.client("us-west-2")
+            assert east.get_secret_value(SecretId="former/0")["SecretString"] == "value 0, second"
+            assert west.get_secret_value(SecretId="former/west")["SecretString"] == "west"
+            east.put_secret_value(SecretId="former/1", SecretString="new")
+            wait_in_sync(east, "former/1", ["us-west-2"])
+            assert west.get_secret_value(SecretId="former/1")["SecretString"] == "new"
+            dev.stop()
+            dev.start()
+            assert dev.client("us-east-1").get_secret_value(SecretId="former/1")["SecretString"] == "new"
+        assert [(folder / r / "data" / "node-id").read_text() for r in ("us-east-1", "us-west-2")] == ids
+        for region in ("us-east-1", "us-west-2"):
+            assert f"{id_of(folder / region / 'data')}.{region}.redoubt" in names_of(folder / region / "node.crt")
+
+
 def test_wrong_usage_is_told():
-    for arguments in (["dev", "--regions", "nowhere"], ["dev", "--nodes", "3"], ["dev", "--port", "99999"], ["server"], ["nothing"]):
+    for arguments in (["dev", "--regions", "nowhere"], ["dev", "--nodes", "2"], ["dev", "--nodes", "7"], ["dev", "--nodes", "3x"],
+                      ["dev", "--nodes", "0"], ["dev", "--port", "62001"], ["server"], ["nothing"]):
         with tempfile.TemporaryDirectory(prefix="redoubt-dev-") as temporary:
             done = subprocess.run([BINARY, *arguments], capture_output=True, text=True, cwd=temporary, timeout=30)
             assert done.returncode in (1, 2) and done.stderr.strip()

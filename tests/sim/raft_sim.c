@@ -20,6 +20,9 @@
 enum {
     HEAL_MS = 6000, /* 30 election timeouts, 15 for the last write to settle */
     LAST_SUBMIT_MS = 3000,
+    TRANSFER_MS = 3500, /* after the healing: a transfer that must succeed, */
+    CALM_MS = 4200,     /* and from here on nobody is elected */
+    LAST_READ_MS = 5500,
     DEFAULT_MS = 8000,
     FRESH_MS = 20000,
 };
@@ -61,9 +64,17 @@ static bool change_member(struct sim_group *group, struct sim_node *leader, unsi
         break;
     case SIM_STANDBY:
     case SIM_SPARE:
+        if (sim_random_chance(&group->random, 20)) {
+            change = CORE_READDRESS;
+            break;
+        }
         change = sim_random_chance(&group->random, 15) ? CORE_REMOVE : CORE_PROMOTE;
         break;
     case SIM_VOTER:
+        if (sim_random_chance(&group->random, 20)) {
+            change = CORE_READDRESS; /* the leader too */
+            break;
+        }
         if (id == leader->id || count_voters(leader) <= group->voters) {
             return false;
         }
@@ -122,10 +133,26 @@ static struct sim_node *victim(struct sim_group *group, struct sim_node *leader)
     return leader != NULL && sim_random_chance(&group->random, 50) ? leader : random_node(group);
 }
 
+/* Not stepped for longer than it takes the others to elect another, most of the time. The first
+ * that happens to it then is a read: if it led, it still thinks so. */
+static void pause(struct sim_group *group, struct sim_node *node) {
+    node->paused_until_ms = group->now_ms + sim_random_range(&group->random, 50, 900);
+    sim_queue_push(
+        &group->queue,
+        (struct sim_event){.time_ms = node->paused_until_ms, .kind = SIM_READ, .node = node->id});
+}
+
+static void transfer(struct sim_group *group, struct sim_node *leader) {
+    if (leader != NULL && group->now_ms >= leader->paused_until_ms) {
+        bool is_open = sim_random_chance(&group->random, 50);
+        (void)sim_node_transfer(group, leader, is_open ? 0 : random_node(group)->id);
+    }
+}
+
 static void fault(struct sim_group *group) {
     struct sim_node *leader = sim_group_leader(group);
     struct sim_node *node = victim(group, leader);
-    switch (sim_random_range(&group->random, 0, 12)) {
+    switch (sim_random_range(&group->random, 0, 14)) {
     case 0:
     case 1:
     case 2:
@@ -148,7 +175,11 @@ static void fault(struct sim_group *group) {
         }
         break;
     case 11:
-        node->paused_until_ms = group->now_ms + sim_random_range(&group->random, 50, 900);
+        pause(group, node);
+        break;
+    case 12:
+    case 13:
+        transfer(group, leader);
         break;
     default:
         node->slow_until_ms = group->now_ms + sim_random_range(&group->random, 200, 2000);
@@ -162,6 +193,12 @@ static void submit(struct sim_group *group) {
         sim_random_chance(&group->random, 10) ? random_node(group) : sim_group_leader(group);
     if (node != NULL && node->is_up && group->now_ms >= node->paused_until_ms) {
         sim_node_submit(group, node, (unsigned)sim_random_range(&group->random, 1, 6));
+    }
+}
+
+static void read_at(struct sim_group *group, struct sim_node *node) {
+    if (node->is_up && group->now_ms >= node->paused_until_ms) {
+        sim_node_read(group, node);
     }
 }
 
@@ -185,6 +222,49 @@ static void heal(struct sim_group *group) {
     }
 }
 
+/* What the leader's view says of a member. */
+static void check_view(struct sim_node *leader, unsigned id) {
+    for (unsigned i = 0; i < core_members_count(leader->core); i++) {
+        struct core_member member;
+        core_member_at(leader->core, i, &member);
+        if (member.id != id) {
+            continue;
+        }
+        bool is_voter = leader->members[id] == SIM_VOTER;
+        if (member.match != core_last_index(leader->core) || member.is_installing ||
+            (member.role == CORE_VOTER) != is_voter) {
+            sim_fail("the leader %u is wrong about member %u: match %" PRIu64 ", installing %d",
+                     leader->id, id, member.match, (int)member.is_installing);
+        }
+        return;
+    }
+    sim_fail("the leader %u does not show member %u", leader->id, id);
+}
+
+/* A group that is whole hands over, whatever it is doing. */
+static void transfer_when_healed(struct sim_group *group) {
+    struct sim_node *leader = sim_group_leader(group);
+    if (leader == NULL) {
+        sim_fail("no leader to hand over");
+    }
+    if (count_voters(leader) > 1 && !core_change_is_running(leader->core) &&
+        !sim_node_transfer(group, leader, 0)) {
+        sim_fail("the leader %u of a whole group does not hand over", leader->id);
+    }
+    group->handed_over = core_is_transferring(leader->core) ? leader->id : 0;
+}
+
+static void check_calm(struct sim_group *group, uint64_t end_ms) {
+    struct sim_node *leader = sim_group_leader(group);
+    if (group->last_election_ms > end_ms + CALM_MS) {
+        sim_fail("an election at %" PRIu64 " ms, in a group that is whole",
+                 group->last_election_ms);
+    }
+    if (group->handed_over != 0 && leader != NULL && leader->id == group->handed_over) {
+        sim_fail("node %u still leads: nobody took over", leader->id);
+    }
+}
+
 /* After the healing the group must have a leader that works, and every voter must have caught up:
  * only this shows a group that is safe because it stands still. */
 static void check_recovered(struct sim_group *group) {
@@ -202,15 +282,21 @@ static void check_recovered(struct sim_group *group) {
     }
     for (unsigned id = 1; id <= SIM_NODES; id++) {
         struct sim_node *node = &group->nodes[id];
-        if (leader->members[id] != SIM_VOTER) {
+        if (leader->members[id] == SIM_NO_MEMBER) {
             continue;
         }
         if (node->state.applied != leader->state.applied ||
             node->state.hash != leader->state.hash ||
             node->members_index != leader->members_index ||
+            node->members_hash != leader->members_hash ||
             core_leader_id(node->core) != leader->id) {
-            sim_fail("voter %u differs from its leader %u", id, leader->id);
+            sim_fail("member %u differs from its leader %u", id, leader->id);
         }
+        if (node->n_reads > 0) {
+            sim_fail("member %u has not answered %zu reads, the first asked at %" PRIu64 " ms", id,
+                     node->n_reads, node->reads[0].asked_ms);
+        }
+        check_view(leader, id);
     }
 }
 
@@ -219,6 +305,7 @@ static void deliver(struct sim_group *group, const struct sim_event *event, uint
     case SIM_MESSAGE:
     case SIM_FLUSH:
     case SIM_WAKE:
+    case SIM_CHECKPOINT:
         if (!sim_group_deliver(group, event)) {
             free(event->bytes);
         }
@@ -233,6 +320,19 @@ static void deliver(struct sim_group *group, const struct sim_event *event, uint
         if (group->now_ms < end_ms + LAST_SUBMIT_MS) {
             again(group, SIM_SUBMIT, 1, 25);
         }
+        break;
+    case SIM_READ:
+        if (event->node != 0) {
+            read_at(group, &group->nodes[event->node]);
+            break;
+        }
+        read_at(group, random_node(group));
+        if (group->now_ms < end_ms + LAST_READ_MS) {
+            again(group, SIM_READ, 1, 20);
+        }
+        break;
+    case SIM_TRANSFER:
+        transfer_when_healed(group);
         break;
     case SIM_FAULT:
         sim_group_check_logs(group);
@@ -257,6 +357,11 @@ static void add_counts(struct sim_counts *sum, const struct sim_counts *more) {
     sum->refused += more->refused;
     sum->garbage += more->garbage;
     sum->outcome_unknown += more->outcome_unknown;
+    sum->readdresses += more->readdresses;
+    sum->reads += more->reads;
+    sum->reads_answered += more->reads_answered;
+    sum->transfers += more->transfers;
+    sum->checkpoints += more->checkpoints;
 }
 
 static struct sim_counts total;
@@ -278,6 +383,8 @@ static void run_seed(uint64_t seed, uint64_t ms) {
     uint64_t end_ms = group->now_ms + ms;
     again(group, SIM_FAULT, 500, 500);
     again(group, SIM_SUBMIT, 10, 10);
+    again(group, SIM_READ, 10, 10);
+    again(group, SIM_TRANSFER, ms + TRANSFER_MS, ms + TRANSFER_MS);
     bool healed = false;
     struct sim_event event;
     while (sim_queue_pop(&group->queue, &event)) {
@@ -293,6 +400,7 @@ static void run_seed(uint64_t seed, uint64_t ms) {
         deliver(group, &event, end_ms);
     }
     check_recovered(group);
+    check_calm(group, end_ms);
     add_counts(&total, &group->counts);
     total_committed += group->check.committed_max;
     total_acknowledged += group->check.acknowledged;
@@ -304,11 +412,13 @@ static void print_totals(void) {
     printf("committed %" PRIu64 ", acknowledged %" PRIu64 ", outcome unknown %" PRIu64
            ", elections %" PRIu64 ", crashes %" PRIu64 ", messages lost %" PRIu64
            ", snapshots %" PRIu64 ", installs %" PRIu64 " of %" PRIu64 " sent, added %" PRIu64
-           ", promoted %" PRIu64 ", removed %" PRIu64 ", refused %" PRIu64 ", garbage %" PRIu64
-           "\n",
+           ", promoted %" PRIu64 ", removed %" PRIu64 ", readdressed %" PRIu64 ", refused %" PRIu64
+           ", garbage %" PRIu64 ", reads %" PRIu64 " of %" PRIu64 " answered, transfers %" PRIu64
+           ", checkpoints %" PRIu64 "\n",
            total_committed, total_acknowledged, total.outcome_unknown, total.elections,
            total.crashes, total.lost, total.snapshots, total.installs, total.installs_sent,
-           total.adds, total.promotions, total.removals, total.refused, total.garbage);
+           total.adds, total.promotions, total.removals, total.readdresses, total.refused,
+           total.garbage, total.reads_answered, total.reads, total.transfers, total.checkpoints);
 }
 
 /* A seed that failed joins the list in the commit that mends it. */

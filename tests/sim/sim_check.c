@@ -95,6 +95,19 @@ void sim_check_acknowledged(struct sim_check *check, uint64_t index, uint64_t ha
     }
 }
 
+uint64_t sim_check_read_begin(const struct sim_check *check) {
+    return check->acknowledged_max > check->read_max ? check->acknowledged_max : check->read_max;
+}
+
+void sim_check_read_end(struct sim_check *check, unsigned node, uint64_t must, uint64_t applied) {
+    if (applied < must) {
+        sim_fail("node %u answers a read from index %" PRIu64 ", when it was asked %" PRIu64
+                 " had been seen",
+                 node, applied, must);
+    }
+    check->read_max = applied > check->read_max ? applied : check->read_max;
+}
+
 static const struct sim_mark *mark_at(const struct sim_mirror *mirror, uint64_t index) {
     return &mirror->marks[index - mirror->first];
 }

@@ -2,8 +2,8 @@
  * and compares.
  *
  * Election safety, log matching, committed entries that never change, acknowledged ones that are
- * never lost, and one state at one applied index. A violation is reported through sim_fail. One
- * thread. */
+ * never lost, one state at one applied index, and reads that are linearizable. A violation is
+ * reported through sim_fail. One thread. */
 #ifndef TESTS_SIM_CHECK_H
 #define TESTS_SIM_CHECK_H
 
@@ -36,6 +36,7 @@ struct sim_check {
     size_t terms_room;
     uint64_t acknowledged_max;
     uint64_t acknowledged;
+    uint64_t read_max; /* a read was answered from a state with this much applied */
 };
 
 /* Prints the sentence, how to repeat it and what the nodes look like, and exits. Defined by the
@@ -54,6 +55,11 @@ void sim_check_applied(struct sim_check *check, unsigned node, uint64_t index, s
                        uint64_t state_hash);
 /* A client was told that its entry is in the log. */
 void sim_check_acknowledged(struct sim_check *check, uint64_t index, uint64_t hash);
+/* What a read that is asked for now must see: all that was acknowledged, and all that another read
+ * has seen. */
+uint64_t sim_check_read_begin(const struct sim_check *check);
+/* It is answered from a state with so much applied. */
+void sim_check_read_end(struct sim_check *check, unsigned node, uint64_t must, uint64_t applied);
 /* Equal term at an index means equal logs up to there. */
 void sim_check_logs_match(const struct sim_mirror *a, const struct sim_mirror *b);
 

@@ -150,7 +150,6 @@ static void load_snapshot(const struct sim_disk *disk, struct sim_image *image) 
         .configuration_index = get_le64(bytes.data + 16),
         .configuration = {bytes.data + 28, configuration_len},
         .manifest = {bytes.data + 28 + configuration_len, bytes.len - 28 - configuration_len}};
-    image->snapshot_state = sim_manifest_decode(image->persisted.snapshot.manifest);
 }
 
 void sim_disk_load(const struct sim_disk *disk, struct sim_image *ret) {

@@ -37,7 +37,6 @@ struct sim_image {
     struct core_persisted persisted; /* points into the disk's bytes and into `entries` */
     struct core_entry *entries;      /* owned */
     struct sim_state state;
-    struct sim_state snapshot_state;
 };
 
 void sim_disk_init(struct sim_disk *disk);
@@ -45,7 +44,8 @@ void sim_disk_fini(struct sim_disk *disk);
 void sim_disk_vote(struct sim_disk *disk, uint64_t term, uint64_t voted_for);
 /* Delete the log from `first` on, then store the rows (from sim_row). Copies. */
 void sim_disk_entries(struct sim_disk *disk, uint64_t first, const struct sim_blob *rows, size_t n);
-/* An own snapshot's metadata, and the log before `keep_from` deleted. */
+/* An own snapshot's metadata, with or without a manifest, and the log before `keep_from` deleted.
+ */
 void sim_disk_snapshot(struct sim_disk *disk, const struct core_snapshot *snapshot,
                        uint64_t keep_from);
 /* A received snapshot: metadata and state replaced, the whole log deleted. */

@@ -15,6 +15,7 @@ enum { COMMAND_MIN = 8, COMMAND_MAX = 80, SUBMIT_MAX = 8, GARBAGE_PERCENT = 2 };
 static const uint64_t state_start = 7;
 
 static void execute_effects(struct sim_group *group, struct sim_node *node);
+static void checkpoint_begin(struct sim_group *group, struct sim_node *node);
 static void maybe_snapshot(struct sim_group *group, struct sim_node *node);
 
 /* ---- the write queue ---- */
@@ -65,7 +66,9 @@ static void flush_begin(struct sim_group *group, struct sim_node *node) {
         *node->in_flight.end = write;
         node->in_flight.end = &write->next;
         if (write->kind == SIM_WRITE_INSTALL) {
-            latency_ms += sim_random_range(&group->random, 0, 300); /* files are fetched */
+            /* Files are fetched: for longer than anybody waits for a node that is dead. */
+            bool is_large = sim_random_chance(&group->random, 20);
+            latency_ms += sim_random_range(&group->random, 0, is_large ? 1500 : 300);
         }
     }
     if (node->queue.first == NULL) {
@@ -165,7 +168,10 @@ static void effect_role(struct sim_group *group, struct sim_node *node,
                         const struct core_effect *effect) {
     if (effect->role == CORE_LEADER) {
         sim_check_leader(&group->check, node->id, effect->term);
-        group->counts.elections += node->role != CORE_LEADER;
+        if (node->role != CORE_LEADER) {
+            group->counts.elections++;
+            group->last_election_ms = group->now_ms;
+        }
     } else if (node->role == CORE_LEADER) {
         group->counts.outcome_unknown += node->n_pending;
         node->n_pending = 0;
@@ -245,6 +251,18 @@ static void effect_configuration(struct sim_node *node, const struct core_effect
         node->members[id] = roles[*at++];
     }
     node->members_index = effect->first;
+    node->members_hash = sim_entry_hash(
+        &(struct core_entry){.data = effect->configuration.data, .len = effect->configuration.len});
+}
+
+static void effect_read(struct sim_group *group, struct sim_node *node, uint64_t id) {
+    size_t n = 0;
+    for (; n < node->n_reads && node->reads[n].id <= id; n++) {
+        sim_check_read_end(&group->check, node->id, node->reads[n].must, node->state.applied);
+        group->counts.reads_answered++;
+    }
+    node->n_reads -= n;
+    memmove(node->reads, node->reads + n, node->n_reads * sizeof node->reads[0]);
 }
 
 static void effect_send(struct sim_group *group, struct sim_node *node,
@@ -304,7 +322,10 @@ static void execute_effects(struct sim_group *group, struct sim_node *node) {
             effect_configuration(node, effect);
             break;
         case CORE_EFFECT_READ:
+            effect_read(group, node, effect->read_id);
+            break;
         case CORE_EFFECT_SNAPSHOT:
+            checkpoint_begin(group, node);
             break;
         case CORE_EFFECT_WAKE:
             node->wake_ms = effect->wake_ms;
@@ -320,22 +341,61 @@ static void execute_effects(struct sim_group *group, struct sim_node *node) {
     }
 }
 
-static void maybe_snapshot(struct sim_group *group, struct sim_node *node) {
+/* A snapshot of the state as it was at `state`, with a manifest of it or without one. */
+static bool snapshot_queue(struct sim_group *group, struct sim_node *node, struct sim_state state,
+                           bool has_manifest) {
     struct core_snapshot snapshot;
     uint64_t keep_from = 0;
+    unsigned trailing = (unsigned)sim_random_range(&group->random, 0, 2 * group->max_inflight);
+    if (node->snapshot_runs ||
+        core_snapshot_prepare(node->core, state.applied, trailing, &snapshot, &keep_from) != OK) {
+        return false;
+    }
+    if (snapshot.index != state.applied) {
+        sim_fail("node %u has a snapshot at %" PRIu64 " and not at %" PRIu64, node->id,
+                 snapshot.index, state.applied);
+    }
+    uint8_t manifest[SIM_MANIFEST];
+    sim_manifest_encode(state, manifest);
+    struct sim_write *write = write_queue(node, SIM_WRITE_SNAPSHOT);
+    snapshot_copy(&snapshot, (struct core_bytes){manifest, has_manifest ? sizeof manifest : 0},
+                  &write->snapshot);
+    write->keep_from = keep_from;
+    node->snapshot_runs = true;
+    return true;
+}
+
+/* While files are written the state goes on. */
+static void checkpoint_begin(struct sim_group *group, struct sim_node *node) {
+    if (node->checkpoint_runs) {
+        return; /* told again by another leadership of the same node */
+    }
+    node->checkpoint_runs = true;
+    node->checkpoint = node->state;
+    sim_queue_push(
+        &group->queue,
+        (struct sim_event){.time_ms = group->now_ms + sim_random_range(&group->random, 1, 250),
+                           .kind = SIM_CHECKPOINT,
+                           .node = node->id,
+                           .epoch = node->epoch});
+}
+
+static void checkpoint_end(struct sim_group *group, struct sim_node *node) {
+    node->checkpoint_runs = false;
+    if (snapshot_queue(group, node, node->checkpoint, true)) {
+        group->counts.checkpoints++;
+    } else if (core_role(node->core) == CORE_LEADER) {
+        checkpoint_begin(group, node); /* the log was shortened beyond it meanwhile */
+    }
+}
+
+static void maybe_snapshot(struct sim_group *group, struct sim_node *node) {
     if (node->snapshot_runs || node->state.applied < node->next_snapshot) {
         return;
     }
-    unsigned trailing = (unsigned)sim_random_range(&group->random, 0, 2 * group->max_inflight);
-    if (core_snapshot_prepare(node->core, 0, trailing, &snapshot, &keep_from) != OK) {
+    if (!snapshot_queue(group, node, node->state, sim_random_chance(&group->random, 30))) {
         return;
     }
-    uint8_t manifest[SIM_MANIFEST];
-    sim_manifest_encode(node->state, manifest);
-    struct sim_write *write = write_queue(node, SIM_WRITE_SNAPSHOT);
-    snapshot_copy(&snapshot, (struct core_bytes){manifest, sizeof manifest}, &write->snapshot);
-    write->keep_from = keep_from;
-    node->snapshot_runs = true;
     node->next_snapshot = node->state.applied + sim_random_range(&group->random, 20, 80);
 }
 
@@ -412,6 +472,8 @@ void sim_node_crash(struct sim_group *group, struct sim_node *node) {
     node->epoch++;
     node->n_pending = 0;
     node->snapshot_runs = false;
+    node->checkpoint_runs = false;
+    node->n_reads = 0;
     node->paused_until_ms = 0;
     group->counts.crashes++;
 }
@@ -439,8 +501,9 @@ void sim_node_submit(struct sim_group *group, struct sim_node *node, unsigned n)
     enum core_role role = core_role(node->core);
     uint64_t given = 0;
     enum errc rc = core_submit(node->core, group->now_ms, commands, n, &given);
-    if ((role == CORE_LEADER) != (rc == OK) || (rc != OK && rc != ERR_NOT_LEADER) ||
-        (rc == OK && given != first)) {
+    bool is_refused = rc == (core_is_transferring(node->core) ? ERR_BUSY : ERR_NOT_LEADER);
+    bool may_be_taken = role == CORE_LEADER && !core_is_transferring(node->core);
+    if (may_be_taken != (rc == OK) || (rc != OK && !is_refused) || (rc == OK && given != first)) {
         sim_fail("submit at node %u: %d", node->id, (int)rc);
     }
     if (rc != OK) {
@@ -454,18 +517,59 @@ void sim_node_submit(struct sim_group *group, struct sim_node *node, unsigned n)
     flush_begin(group, node);
 }
 
+static void must_rise(const struct sim_node *node, enum errc rc, uint64_t id) {
+    must(rc, "read");
+    if (node->n_reads > 0 && id <= node->reads[node->n_reads - 1].id) {
+        sim_fail("the ids of reads at node %u do not rise", node->id);
+    }
+}
+
+void sim_node_read(struct sim_group *group, struct sim_node *node) {
+    uint64_t must = sim_check_read_begin(&group->check);
+    if (node->n_reads == SIM_READS_MAX) {
+        node->n_reads--;
+        memmove(node->reads, node->reads + 1, node->n_reads * sizeof node->reads[0]);
+    }
+    uint64_t id = 0;
+    enum errc rc = core_read(node->core, group->now_ms, &id);
+    must_rise(node, rc, id);
+    node->reads[node->n_reads++] =
+        (struct sim_read){.id = id, .must = must, .asked_ms = group->now_ms};
+    group->counts.reads++;
+    execute_effects(group, node);
+    flush_begin(group, node);
+}
+
+bool sim_node_transfer(struct sim_group *group, struct sim_node *node, unsigned target) {
+    enum errc rc = core_transfer(node->core, group->now_ms, target);
+    if (rc != OK) {
+        bool is_good = rc == ERR_BUSY || rc == ERR_UNAVAILABLE ||
+                       (rc == ERR_NOT_LEADER && core_role(node->core) != CORE_LEADER) ||
+                       (rc == ERR_INVALID_PARAMETER && target != 0);
+        if (!is_good) {
+            sim_fail("transfer at node %u: %d", node->id, (int)rc);
+        }
+        return false;
+    }
+    group->counts.transfers++;
+    execute_effects(group, node);
+    flush_begin(group, node);
+    return true;
+}
+
 void sim_node_change(struct sim_group *group, struct sim_node *node, enum core_change change,
                      unsigned id) {
-    char address[16];
-    (void)snprintf(address, sizeof address, "n%u", id);
+    char address[32];
+    (void)snprintf(address, sizeof address, "n%u.%" PRIu64, id, group->next_address++);
     enum errc rc = core_change(node->core, group->now_ms, change, id, address);
-    if (rc == ERR_BUSY || rc == ERR_NOT_LEADER) {
+    if (rc == ERR_BUSY || rc == ERR_NOT_LEADER || rc == ERR_NO_QUORUM) {
         group->counts.refused++;
         return;
     }
     must(rc, "change");
     group->counts.adds += change == CORE_ADD_SPARE;
     group->counts.promotions += change == CORE_PROMOTE;
+    group->counts.readdresses += change == CORE_READDRESS;
     group->counts.removals += change == CORE_REMOVE || change == CORE_DEMOTE;
     execute_effects(group, node);
     flush_begin(group, node);
@@ -534,6 +638,8 @@ bool sim_group_deliver(struct sim_group *group, const struct sim_event *event) {
         deliver_message(group, node, event);
     } else if (event->kind == SIM_FLUSH) {
         flush_end(group, node);
+    } else if (event->kind == SIM_CHECKPOINT) {
+        checkpoint_end(group, node);
     } else if (event->kind == SIM_WAKE && node->wake_ms <= group->now_ms && node->wake_ms != 0) {
         node->wake_ms = 0;
         deliver_wake(group, node);

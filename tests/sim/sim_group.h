@@ -21,6 +21,7 @@ enum {
     SIM_ELECTION_MS = 200,
     SIM_HEARTBEAT_MS = 40,
     SIM_PENDING_MAX = 4096,
+    SIM_READS_MAX = 256, /* that wait at one node; the oldest gives up for the next */
     SIM_WRITE_BATCH = 6,
 };
 
@@ -49,6 +50,13 @@ struct sim_pending {
     uint64_t hash;
 };
 
+/* A read that its client waits for. */
+struct sim_read {
+    uint64_t id;
+    uint64_t must; /* what it has to see */
+    uint64_t asked_ms;
+};
+
 /* Roles by id, from the newest committed configuration that the node told of. */
 enum sim_role { SIM_NO_MEMBER, SIM_STANDBY, SIM_VOTER, SIM_SPARE };
 
@@ -65,10 +73,15 @@ struct sim_node {
     struct sim_mirror mirror;
     enum sim_role members[SIM_NODES + 1];
     uint64_t members_index;
+    uint64_t members_hash; /* of the configuration's bytes, addresses and all */
+    struct sim_read reads[SIM_READS_MAX];
+    size_t n_reads;
     struct sim_pending pending[SIM_PENDING_MAX];
     size_t n_pending;
     enum core_role role;
     bool snapshot_runs;
+    bool checkpoint_runs; /* a follower needs one; the state as of its beginning: */
+    struct sim_state checkpoint;
     uint64_t next_snapshot; /* applied index at which one is due */
     uint64_t wake_ms;
     uint64_t woken_ms;
@@ -80,7 +93,8 @@ struct sim_node {
 
 struct sim_counts {
     uint64_t elections, crashes, lost, snapshots, installs, installs_sent, adds, promotions,
-        removals, refused, garbage, outcome_unknown;
+        removals, readdresses, refused, garbage, outcome_unknown, reads, reads_answered, transfers,
+        checkpoints;
 };
 
 struct sim_group {
@@ -95,6 +109,9 @@ struct sim_group {
     unsigned loss_percent;
     unsigned max_inflight;
     unsigned voters; /* at the start; the group never has fewer */
+    uint64_t last_election_ms;
+    uint64_t next_address;
+    unsigned handed_over; /* who led, and was told to hand over after the healing; 0: nobody */
     struct sim_counts counts;
 };
 
@@ -111,6 +128,10 @@ void sim_node_submit(struct sim_group *group, struct sim_node *node, unsigned n)
 /* A refusal for a good reason is counted, any other fails. */
 void sim_node_change(struct sim_group *group, struct sim_node *node, enum core_change change,
                      unsigned id);
+/* A read, as a client: checked when it is answered. */
+void sim_node_read(struct sim_group *group, struct sim_node *node);
+/* To anybody, or to `target`. False when it was refused, for a good reason. */
+bool sim_node_transfer(struct sim_group *group, struct sim_node *node, unsigned target);
 /* The leader of the highest term, NULL for none. */
 struct sim_node *sim_group_leader(struct sim_group *group);
 void sim_group_check_logs(struct sim_group *group);

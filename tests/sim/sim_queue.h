@@ -20,12 +20,15 @@ uint64_t sim_random_range(struct sim_random *random, uint64_t low, uint64_t high
 bool sim_random_chance(struct sim_random *random, unsigned percent);
 
 enum sim_event_kind {
-    SIM_MESSAGE, /* arrives at `node` */
-    SIM_FLUSH,   /* the write in flight at `node` is on disk */
-    SIM_WAKE,    /* the timer of `node` */
-    SIM_RESTART, /* `node` comes back */
-    SIM_SUBMIT,  /* a client writes */
-    SIM_FAULT,   /* something happens to somebody */
+    SIM_MESSAGE,    /* arrives at `node` */
+    SIM_FLUSH,      /* the write in flight at `node` is on disk */
+    SIM_WAKE,       /* the timer of `node` */
+    SIM_RESTART,    /* `node` comes back */
+    SIM_SUBMIT,     /* a client writes */
+    SIM_READ,       /* a client reads, at `node` or, 0, anywhere */
+    SIM_CHECKPOINT, /* the checkpoint that `node` makes is there */
+    SIM_TRANSFER,   /* the leader is to hand over */
+    SIM_FAULT,      /* something happens to somebody */
 };
 
 struct sim_event {

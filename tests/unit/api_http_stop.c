@@ -2,6 +2,8 @@
  * over. */
 #include "http_rig.h"
 
+#include <stdatomic.h>
+
 struct stopping {
     struct http_server *server;
     unsigned grace_ms;
@@ -92,6 +94,44 @@ static void test_drain_then_post(void **state) {
     http_server_stop(server, 1000);
 }
 
+struct waiting {
+    struct worker_task task;
+    struct worker *worker;
+    atomic_bool is_set, ran;
+};
+
+static void waiting_run(void *arg) {
+    struct waiting *waiting = arg;
+    atomic_store(&waiting->ran, true);
+}
+
+static void waiting_set(struct worker_task *task) {
+    struct waiting *waiting = CONTAINER_OF(task, struct waiting, task);
+    atomic_store(&waiting->is_set,
+                 worker_timer_start(waiting->worker, 3600 * 1000, waiting_run, waiting) != NULL);
+}
+
+/* What waits for its time may own memory: it runs when there is no more time. */
+static void test_timers_run_at_the_end(void **state) {
+    unsigned port = 0;
+    struct http_server *server = serve(1, NULL, 0, &port);
+    int fd = dial(port);
+    struct exchange *exchange;
+    struct waiting waiting = {.task.run = waiting_set};
+
+    send_get(fd, "/hold");
+    exchange = take_held(1);
+    waiting.worker = exchange_worker(exchange);
+    worker_post(waiting.worker, &waiting.task);
+    assert_true(run_errand(exchange, "answered"));
+    expect_answer(fd, 200, "answered");
+    assert_true(atomic_load(&waiting.is_set));
+    assert_false(atomic_load(&waiting.ran));
+    (void)close(fd);
+    http_server_stop(server, 1000);
+    assert_true(atomic_load(&waiting.ran));
+}
+
 static void test_stop_before_start(void **state) {
     struct http_server *server = NULL;
     struct err err;
@@ -103,9 +143,8 @@ static void test_stop_before_start(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stop_while_busy),
-        cmocka_unit_test(test_stop_grace_over),
-        cmocka_unit_test(test_drain_then_post),
+        cmocka_unit_test(test_stop_while_busy),   cmocka_unit_test(test_stop_grace_over),
+        cmocka_unit_test(test_drain_then_post),   cmocka_unit_test(test_timers_run_at_the_end),
         cmocka_unit_test(test_stop_before_start),
     };
 

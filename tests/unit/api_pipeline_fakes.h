@@ -31,6 +31,8 @@ struct exchange {
 };
 
 struct worker_timer {
+    bool runs;
+    unsigned ms;
     void (*run)(void *arg);
     void *arg;
 };
@@ -39,15 +41,23 @@ struct worker_timer {
 static struct {
     struct worker_task *posted[8];
     size_t n_posted;
-    struct worker_timer timer;
-    bool timer_runs;
+    struct worker_timer timers[4];
     enum errc barrier;
+    bool is_follower;
+    uint64_t leader;
+    uint64_t age_ms;
+    enum errc ask;
+    struct ticket *tickets[4]; /* taken, not yet answered */
+    size_t n_tickets;
+    unsigned asked;
     enum errc propose;
     struct proposal *proposals[8]; /* taken, not yet done */
     size_t n_proposals;
     unsigned proposed;
+    size_t proposed_touches;
     enum errc call;
     struct peer_call *pending_call;
+    unsigned called;
     unsigned views;
     enum errc inbound;
     unsigned inbound_preludes;
@@ -102,16 +112,19 @@ void worker_post(struct worker *worker, struct worker_task *task) {
 }
 struct worker_timer *worker_timer_start(struct worker *worker, unsigned ms, void (*run)(void *arg),
                                         void *arg) {
-    assert_int_equal(ms, LIMIT_REQUEST_MS);
-    assert_false(fake.timer_runs);
-    fake.timer = (struct worker_timer){.run = run, .arg = arg};
-    fake.timer_runs = true;
-    return &fake.timer;
+    struct worker_timer *timer = fake.timers;
+
+    while (timer->runs) {
+        timer++;
+        assert_true(timer < fake.timers + ARRAY_LEN(fake.timers));
+    }
+    *timer = (struct worker_timer){.runs = true, .ms = ms, .run = run, .arg = arg};
+    return timer;
 }
 void worker_timer_cancel(struct worker_timer *timer) {
     if (timer != NULL) {
-        assert_true(fake.timer_runs);
-        fake.timer_runs = false;
+        assert_true(timer->runs);
+        timer->runs = false;
     }
 }
 
@@ -119,13 +132,33 @@ enum errc node_read_barrier(const struct node *node) {
     return fake.barrier;
 }
 void node_status(const struct node *node, struct node_status *ret) {
-    *ret = (struct node_status){.role = "leader"};
+    *ret = (struct node_status){.role = fake.is_follower ? "follower" : "leader",
+                                .id = 1,
+                                .leader = fake.leader,
+                                .ready = fake.barrier == OK};
+}
+bool node_is_leader(const struct node *node) {
+    return !fake.is_follower;
+}
+uint64_t node_age_ms(const struct node *node) {
+    assert_int_equal(fake.views, 0); /* it is no older than this says */
+    return fake.age_ms;
+}
+enum errc node_ask(struct node *node, struct ticket *ticket) {
+    fake.asked++;
+    if (fake.ask == OK) {
+        assert_true(fake.n_tickets < ARRAY_LEN(fake.tickets));
+        fake.tickets[fake.n_tickets++] = ticket;
+    }
+    return fake.ask;
 }
 struct proposal *proposal_new(enum command_type type, const ProtobufCMessage *command) {
     struct proposal *proposal = calloc(1, sizeof(*proposal));
 
     assert_non_null(proposal);
     proposal->type = type;
+    fake.proposed_touches =
+        type == COMMAND_SECRETS_TOUCH ? ((const Redoubt__SecretsTouch *)command)->n_items : 0;
     return proposal;
 }
 void proposal_free(struct proposal *proposal) {
@@ -142,15 +175,17 @@ enum errc node_propose(struct node *node, struct proposal *proposal) {
     return fake.propose;
 }
 
-enum errc node_ask(struct node *node, struct ticket *ticket) {
-    return ERR_UNAVAILABLE;
-}
 enum errc node_change_ask(struct node *node, struct node_change *change) {
     return ERR_UNAVAILABLE;
 }
 
 struct peer_call *peer_call_new(void) {
-    return calloc(1, sizeof(struct peer_call));
+    struct peer_call *call = calloc(1, sizeof(*call));
+
+    assert_non_null(call);
+    buf_init(&call->body, LIMIT_PEER_BODY);
+    buf_init(&call->response, LIMIT_PEER_BODY);
+    return call;
 }
 void peer_call_free(struct peer_call *call) {
     if (call != NULL) {
@@ -160,6 +195,8 @@ void peer_call_free(struct peer_call *call) {
     }
 }
 enum errc peer_client_call(struct peer_client *client, struct peer_call *call) {
+    assert_null(fake.pending_call);
+    fake.called++;
     fake.pending_call = fake.call == OK ? call : NULL;
     return fake.call;
 }
@@ -239,6 +276,8 @@ DEFINE_SHAPE(read_out, READ_OUT)
 #undef SHAPE_SELF
 
 static const ProtobufCMessage some_message;
+static Redoubt__SecretRef touched = REDOUBT__SECRET_REF__INIT;
+static Redoubt__SecretTouch some_touch = REDOUBT__SECRET_TOUCH__INIT;
 
 static enum errc read_run(struct op_context *context, const void *in, void *out) {
     const struct read_in *ask = in;
@@ -254,7 +293,9 @@ static enum errc read_run(struct op_context *context, const void *in, void *out)
     reply->name = arena_printf(context->arena, "%s%s", ask->id, context->stale ? " (stale)" : "");
     if (fake.leaves_after) {
         context->after_type = COMMAND_SECRET_TOUCH;
-        context->after = &some_message;
+        touched.name = fake.seen_id;
+        some_touch.ref = &touched;
+        context->after = &some_touch.base;
     }
     return OK;
 }

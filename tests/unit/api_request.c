@@ -79,8 +79,9 @@ static void test_response_bytes(void **state) {
     const struct response response = {.status = 400,
                                       .request_id = "c0ffee00-0000-4000-8000-000000000000",
                                       .error_type = "InvalidRequestException",
-                                      .has_applied = true,
+                                      .is_stale = true,
                                       .applied = UINT64_MAX,
+                                      .age_ms = UINT64_MAX - 1,
                                       .body = (const uint8_t *)"{}",
                                       .body_len = 2};
     struct buf out;
@@ -94,7 +95,9 @@ static void test_response_bytes(void **state) {
                      "Connection: keep-alive\r\n"
                      "x-amzn-RequestId: c0ffee00-0000-4000-8000-000000000000\r\n"
                      "x-amzn-ErrorType: InvalidRequestException\r\n"
+                     "x-redoubt-consistency: stale\r\n"
                      "x-redoubt-applied-index: 18446744073709551615\r\n"
+                     "x-redoubt-age-ms: 18446744073709551614\r\n"
                      "\r\n"
                      "{}");
 }

@@ -107,6 +107,45 @@ static void test_lone_voter_that_was_deposed(void **state) {
     finish(&rig);
 }
 
+/* What nobody confirms does not grow without end; but whatever is large passes alone. */
+static void test_unconfirmed_bytes_are_bounded(void **state) {
+    enum { PART = LIMIT_UNCOMMITTED / 2 };
+    struct rig rig;
+    boot(&rig, 1);
+    assert_int_equal(core_uncommitted_bytes(rig.core), 8); /* the barrier */
+    written(&rig);
+    assert_int_equal(core_uncommitted_bytes(rig.core), 0);
+    uint8_t *data = calloc(1, 3 * PART);
+    assert_non_null(data);
+    struct core_bytes part = {data, PART};
+    struct core_bytes large = {data, 3 * PART};
+    uint64_t index = 0;
+    assert_int_equal(core_submit(rig.core, rig.now_ms, &part, 1, &index), OK);
+    take_effects(&rig);
+    assert_int_equal(core_submit(rig.core, rig.now_ms, &part, 1, &index), OK);
+    take_effects(&rig);
+    assert_int_equal(core_uncommitted_bytes(rig.core), 2 * PART);
+    assert_int_equal(core_submit(rig.core, rig.now_ms, &part, 1, &index), ERR_BUSY);
+    assert_null(core_next_effect(rig.core));
+    assert_int_equal(core_last_index(rig.core), 4);
+    written(&rig);
+    assert_int_equal(core_uncommitted_bytes(rig.core), 0);
+    assert_int_equal(core_submit(rig.core, rig.now_ms, &large, 1, &index), OK);
+    take_effects(&rig);
+    assert_int_equal(core_submit(rig.core, rig.now_ms, &part, 1, &index), ERR_BUSY);
+    written(&rig);
+    (void)submit(&rig, "small");
+    written(&rig);
+    /* What to keep: entries by count and by bytes. */
+    assert_int_equal(core_log_newest(rig.core, 100, 0), 0);
+    assert_int_equal(core_log_newest(rig.core, 100, 5), 1);
+    assert_int_equal(core_log_newest(rig.core, 1, UINT64_MAX), 1);
+    assert_int_equal(core_log_newest(rig.core, 100, 5 * PART + 4), 3);
+    assert_int_equal(core_log_newest(rig.core, 100, UINT64_MAX), core_last_index(rig.core));
+    free(data);
+    finish(&rig);
+}
+
 /* ---- snapshots ---- */
 
 static void test_own_snapshot(void **state) {
@@ -244,6 +283,7 @@ int main(void) {
         cmocka_unit_test(test_commands_commit_when_written),
         cmocka_unit_test(test_restart_begins_a_new_term),
         cmocka_unit_test(test_lone_voter_that_was_deposed),
+        cmocka_unit_test(test_unconfirmed_bytes_are_bounded),
         cmocka_unit_test(test_own_snapshot),
         cmocka_unit_test(test_unsound_disks_are_refused),
         cmocka_unit_test(test_node_that_waits_to_be_joined),

@@ -44,6 +44,7 @@ static void test_replaced_writes_do_not_count(void **state) {
     follow(&rig, 4, 3, 2, 1, (const uint64_t[]){4}, 1); /* 4 is another */
     assert_int_equal(find(&rig, CORE_EFFECT_WRITE)->first, 4);
     assert_int_equal(core_last_index(rig.core), 4);
+    assert_int_equal(core_uncommitted_bytes(rig.core), 3 * strlen("leader"));
     assert_int_equal(core_written(rig.core, rig.now_ms, first_write), OK);
     take_effects(&rig);
     assert_int_equal(sent(&rig).raft.append_entries_result.last_log_index, 3);

@@ -59,7 +59,8 @@ static int teardown(void **state) {
  * `bytes`. */
 static size_t round_trip(const struct raft_message *message, uint64_t term,
                          uint8_t bytes[BYTES_MAX], struct core_message *ret) {
-    const struct core_message_source source = {term, 13, &fix.log, &fix.snapshot};
+    const struct core_message_source source = {
+        .current_term = term, .persisted = 13, .log = &fix.log, .snapshot = &fix.snapshot};
     uint8_t *encoded = NULL;
     size_t len = 0;
     assert_int_equal(core_message_encode(message, &source, &encoded, &len), OK);
@@ -218,7 +219,8 @@ static void test_large_entries_are_sent_in_parts(void **state) {
                                                           .prev_log_index = i,
                                                           .prev_log_term = i > 0 ? 1 : 0,
                                                           .n_entries = 4 - i}};
-        const struct core_message_source source = {1, 4, &log, &fix.snapshot};
+        const struct core_message_source source = {
+            .current_term = 1, .persisted = 4, .log = &log, .snapshot = &fix.snapshot};
         uint8_t *bytes = NULL;
         size_t len = 0;
         struct core_message got;
@@ -231,10 +233,27 @@ static void test_large_entries_are_sent_in_parts(void **state) {
     free(data);
 }
 
+/* While it is not known what fits at a follower, little is risked. */
+static void test_probes_are_small(void **state) {
+    struct core_message_source source = {
+        .current_term = 7, .persisted = 13, .append_bytes = 1, .log = &fix.log, .snapshot = NULL};
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t *bytes = NULL;
+        size_t len = 0;
+        struct core_message got;
+        assert_int_equal(core_message_encode(&append, &source, &bytes, &len), OK);
+        assert_int_equal(core_message_decode((struct core_bytes){bytes, len}, PEER, &got), OK);
+        assert_int_equal(got.raft.append_entries.n_entries, i == 0 ? 1 : 4);
+        wipe_free(bytes);
+        source.append_bytes = LIMIT_APPEND_PROBE;
+    }
+}
+
 /* A configuration that we might still lose stays here, and what is behind it. */
 static void test_configurations_leave_when_written(void **state) {
     for (uint64_t persisted = 9; persisted <= 12; persisted++) {
-        const struct core_message_source source = {7, persisted, &fix.log, &fix.snapshot};
+        const struct core_message_source source = {
+            .current_term = 7, .persisted = persisted, .log = &fix.log, .snapshot = &fix.snapshot};
         uint8_t *bytes = NULL;
         size_t len = 0;
         struct core_message got;
@@ -279,6 +298,7 @@ static void test_wrong_fields_are_refused(void **state) {
         {&vote, 0, U8, 2},        /* format */
         {&vote, 1, U8, 0},        /* type */
         {&vote, 1, U8, 7},        /* type */
+        {&vote, 1, U8, 11},       /* type */
         {&vote, 2, U8, 1},        /* a version in which a pre-vote counts as a vote */
         {&vote, 3, U8, 4},        /* unknown flag */
         {&vote, 4, U64, 0},       /* term */
@@ -338,6 +358,65 @@ static void test_wrong_fields_are_refused(void **state) {
     }
 }
 
+/* ---- ours ---- */
+
+static const struct core_read_message reads[] = {
+    {.type = CORE_PING, .term = 7, .number = 5},
+    {.type = CORE_PONG, .term = 7, .number = 6},
+    {.type = CORE_READ_ASK, .term = 7, .number = (UINT64_C(1) << 62) - 1},
+    {.type = CORE_READ_INDEX, .term = 7, .number = 8, .index = 13},
+};
+
+static enum errc decode_copy(const uint8_t *bytes, size_t len, struct core_message *ret) {
+    /* On the heap, so that a read behind the end is seen. */
+    uint8_t *copy = malloc(len + (len == 0));
+    assert_non_null(copy);
+    memcpy(copy, bytes, len);
+    enum errc rc = core_message_decode((struct core_bytes){copy, len}, PEER, ret);
+    free(copy);
+    return rc;
+}
+
+static void test_reads_come_back(void **state) {
+    const uint64_t far = UINT64_C(1) << 62;
+    for (size_t i = 0; i < ARRAY_LEN(reads); i++) {
+        uint8_t *out = NULL;
+        size_t len = 0;
+        uint8_t bytes[64];
+        struct core_message got;
+        assert_int_equal(core_message_encode_read(&reads[i], &out, &len), OK);
+        assert_int_equal(len, reads[i].type == CORE_READ_INDEX ? 28 : 20);
+        memcpy(bytes, out, len);
+        wipe_free(out);
+        assert_int_equal(decode_copy(bytes, len, &got), OK);
+        assert_true(got.is_read);
+        assert_int_equal(got.read.type, reads[i].type);
+        assert_int_equal(got.read.term, 7);
+        assert_int_equal(got.read.number, reads[i].number);
+        assert_int_equal(got.read.index, reads[i].index);
+        for (size_t part = 0; part < len; part++) {
+            assert_int_equal(decode_copy(bytes, part, &got), ERR_MALFORMED);
+        }
+        bytes[len] = 0;
+        assert_int_equal(decode_copy(bytes, len + 1, &got), ERR_MALFORMED);
+        const size_t headers[] = {0, 2, 3}; /* format, version, flags */
+        for (size_t at = 0; at < ARRAY_LEN(headers); at++) {
+            bytes[headers[at]] ^= 1;
+            assert_int_equal(decode_copy(bytes, len, &got), ERR_MALFORMED);
+            bytes[headers[at]] ^= 1;
+        }
+        for (size_t at = 4; at < len; at += 8) { /* term, number, index */
+            uint64_t held = get_le64(bytes + at);
+            put_le64(bytes + at, 0);
+            assert_int_equal(decode_copy(bytes, len, &got), ERR_MALFORMED);
+            put_le64(bytes + at, far);
+            assert_int_equal(decode_copy(bytes, len, &got), ERR_MALFORMED);
+            put_le64(bytes + at, held);
+        }
+        assert_int_equal(decode_copy(bytes, len, &got), OK);
+    }
+}
+
 static void test_configurations(void **state) {
     uint8_t bytes[BYTES_MAX];
     size_t len = fix.configuration_len;
@@ -391,6 +470,8 @@ int main(void) {
         cmocka_unit_test(test_configurations_leave_when_written),
         cmocka_unit_test(test_no_part_of_a_message_is_one),
         cmocka_unit_test(test_wrong_fields_are_refused),
+        cmocka_unit_test(test_probes_are_small),
+        cmocka_unit_test(test_reads_come_back),
         cmocka_unit_test(test_configurations),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

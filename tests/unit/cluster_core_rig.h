@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,11 +18,12 @@
 #include "cluster/core_internal.h"
 #include "cluster/core_message.h"
 
-enum { EFFECTS_MAX = 64, ENTRIES_MAX = 512, ELECTION_MS = 1000, HEARTBEAT_MS = 100, INFLIGHT = 8 };
+enum { EFFECTS_MAX = 256, ENTRIES_MAX = 512, ELECTION_MS = 1000, HEARTBEAT_MS = 100, INFLIGHT = 8 };
 
 /* A node with its disk. Writes reach the disk when the test says so. */
 struct rig {
     struct core *core;
+    uint32_t seed; /* 0: ids of reads begin at 1 */
     uint64_t now_ms;
     uint64_t term;
     uint64_t voted_for;
@@ -35,6 +37,7 @@ struct rig {
     size_t n_effects;
     uint64_t write_id; /* of the last write */
     uint64_t wake_ms;
+    uint64_t answered; /* reads up to here; of all events */
 };
 
 static inline uint8_t *copy(const uint8_t *data, size_t len) {
@@ -85,6 +88,9 @@ static inline void take_effects(struct rig *rig) {
             rig->applied += effect->n_entries;
         } else if (effect->kind == CORE_EFFECT_WAKE) {
             rig->wake_ms = effect->wake_ms;
+        } else if (effect->kind == CORE_EFFECT_READ) {
+            assert_true(effect->read_id > rig->answered);
+            rig->answered = effect->read_id;
         }
     }
 }
@@ -123,7 +129,7 @@ static inline enum errc try_start(struct rig *rig) {
                                                 .election_timeout_ms = ELECTION_MS,
                                                 .heartbeat_ms = HEARTBEAT_MS,
                                                 .max_inflight_entries = INFLIGHT,
-                                                .seed = 5});
+                                                .seed = rig->seed});
     assert_non_null(rig->core);
     return core_start(rig->core, rig->now_ms,
                       &(struct core_persisted){.term = rig->term,
@@ -183,7 +189,8 @@ static inline uint64_t submit(struct rig *rig, const char *text) {
 /* A message of `peer`, with the entries of `log` where it has some. */
 static inline enum errc receive(struct rig *rig, uint64_t peer, const struct raft_message *message,
                                 const struct core_log *log, const struct core_snapshot *snapshot) {
-    const struct core_message_source source = {0, UINT64_MAX, log, snapshot};
+    const struct core_message_source source = {
+        .persisted = UINT64_MAX, .log = log, .snapshot = snapshot};
     uint8_t *bytes = NULL;
     size_t len = 0;
     assert_int_equal(core_message_encode(message, &source, &bytes, &len), OK);
@@ -274,6 +281,70 @@ static inline void confirm(struct rig *rig, uint64_t peer) {
                                   .term = core_term(rig->core),
                                   .last_log_index = core_last_index(rig->core)}};
     assert_int_equal(receive(rig, peer, &message, NULL, NULL), OK);
+}
+
+/* ---- reads ---- */
+
+static inline uint64_t ask_read(struct rig *rig) {
+    uint64_t id = 0;
+    assert_int_equal(core_read(rig->core, rig->now_ms, &id), OK);
+    take_effects(rig);
+    return id;
+}
+
+/* A message of `peer` about reads. */
+static inline enum errc say_in(struct rig *rig, uint64_t peer, enum core_read_type type,
+                               uint64_t term, uint64_t number, uint64_t index) {
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    assert_int_equal(core_message_encode_read(
+                         &(struct core_read_message){
+                             .type = type, .term = term, .number = number, .index = index},
+                         &bytes, &len),
+                     OK);
+    enum errc rc = core_receive(rig->core, rig->now_ms, peer, (struct core_bytes){bytes, len});
+    wipe_free(bytes);
+    if (rc == OK) {
+        take_effects(rig);
+    }
+    return rc;
+}
+
+static inline void say(struct rig *rig, uint64_t peer, enum core_read_type type, uint64_t number,
+                       uint64_t index) {
+    assert_int_equal(say_in(rig, peer, type, core_term(rig->core), number, index), OK);
+}
+
+/* The message about reads that went to `peer` in the last event; `number` 0: none did. */
+static inline struct core_read_message told(const struct rig *rig, uint64_t peer,
+                                            enum core_read_type type) {
+    struct core_read_message ret = {0};
+    for (size_t i = 0; i < rig->n_effects; i++) {
+        struct core_message message;
+        if (rig->effects[i].kind != CORE_EFFECT_SEND || rig->effects[i].peer != peer) {
+            continue;
+        }
+        assert_int_equal(core_message_decode(rig->effects[i].message, 1, &message), OK);
+        if (message.is_read && message.read.type == type) {
+            assert_int_equal(ret.number, 0); /* once */
+            ret = message.read;
+        }
+    }
+    return ret;
+}
+
+static inline void wake(struct rig *rig) {
+    rig->now_ms = rig->wake_ms > rig->now_ms ? rig->wake_ms : rig->now_ms;
+    assert_int_equal(core_wake(rig->core, rig->now_ms), OK);
+    take_effects(rig);
+}
+
+/* Node 1 of so many voters leads, and its barrier is committed with the help of 2. */
+static inline void lead(struct rig *rig, unsigned voters) {
+    boot(rig, voters);
+    win_election(rig);
+    written(rig);
+    confirm(rig, 2);
 }
 
 #endif

@@ -16,6 +16,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/world.h"
+#include "cluster/bootstrap.h"
 #include "cluster/node.h"
 #include "storage/view.h"
 
@@ -32,6 +33,18 @@ static void on_dirty(void *arg, const char *region) {
     (void)atomic_fetch_add(&dirty_calls, 1);
 }
 
+/* The first time only. */
+static void begin(void) {
+    const struct core_server self = {.id = 7, .address = "self"};
+    bool has_beginning = false;
+    struct err err;
+
+    assert_int_equal(node_has_beginning(engine, &has_beginning, &err), OK);
+    if (!has_beginning) {
+        assert_int_equal(node_bootstrap(engine, &self, 1, &err), OK);
+    }
+}
+
 static enum errc start_as(const char *region, struct err *err) {
     const struct engine_options engine_options = {.path = folder};
     struct node_options options = {
@@ -44,6 +57,7 @@ static enum errc start_as(const char *region, struct err *err) {
     };
 
     assert_int_equal(engine_open(&engine_options, &engine, err), OK);
+    begin();
     options.engine = engine;
     return node_start(&options, &node, err);
 }

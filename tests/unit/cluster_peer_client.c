@@ -391,13 +391,17 @@ static void test_stop_ends_every_call(void **state) {
         assert_true(i < 10000);
         (void)usleep(1000);
     }
-    peer_client_stop(client);
+    peer_client_close(client);
     for (unsigned i = 0; i < N; i++) {
         assert_int_equal(times[i], 1);
         assert_int_equal(calls[i]->code, ERR_REGION_UNREACHABLE);
         assert_null(calls[i]->body.data);
+        /* Whoever comes late is refused. */
+        assert_int_equal(peer_client_call(client, calls[i]), ERR_UNAVAILABLE);
+        assert_int_equal(times[i], 1);
         peer_call_free(calls[i]);
     }
+    peer_client_stop(client);
     server_stop(server);
 }
 

@@ -80,6 +80,7 @@ struct outcome {
     int version;
     char client_region[64]; /* as the server sees it */
     char server_region[64];
+    uint64_t client_node, server_node;
 };
 
 static SSL *client_session(SSL_CTX *ctx, const struct client *client) {
@@ -136,6 +137,8 @@ static struct outcome handshake(struct tls_context *server, const struct client 
     if (!tls_peer_region(c, out.server_region, sizeof(out.server_region))) {
         (void)snprintf(out.server_region, sizeof(out.server_region), "none");
     }
+    out.client_node = tls_peer_node(s);
+    out.server_node = tls_peer_node(c);
     assert_int_equal(ERR_peek_error(), 0); /* what is ours leaves no error behind */
     SSL_free(c);
     SSL_free(s);
@@ -162,6 +165,7 @@ static void test_peers_of_one_deployment(void **state) {
     assert_int_equal(out.version, TLS1_3_VERSION);
     assert_string_equal(out.client_region, "us-west-2");
     assert_string_equal(out.server_region, "us-east-1");
+    assert_int_equal(out.client_node | out.server_node, 0); /* these name none */
     client.server_name = "localhost";
     out = handshake(server, &client);
     assert_true(out.client_done && out.server_done);
@@ -312,6 +316,15 @@ static void test_names_that_are_no_region(void **state) {
         "DNS:*.redoubt",
         "DNS:us-east-1.redoubt.example",
         "email:us-east-1.redoubt",
+        /* A node needs its region, beside it and in its own name; and there is one at most. */
+        "DNS:0123456789abcdef.us-east-1.redoubt",
+        "DNS:us-west-2.redoubt,DNS:0123456789abcdef.us-east-1.redoubt",
+        ("DNS:us-east-1.redoubt,DNS:0123456789abcdef.us-east-1.redoubt,"
+         "DNS:0123456789abcdee.us-east-1.redoubt"),
+        "DNS:us-east-1.redoubt,DNS:0000000000000000.us-east-1.redoubt",
+        "DNS:us-east-1.redoubt,DNS:0123456789ABCDEF.us-east-1.redoubt",
+        "DNS:us-east-1.redoubt,DNS:0123456789abcde.us-east-1.redoubt",
+        "DNS:us-east-1.redoubt,DNS:0123456789abcdef..redoubt",
         NULL,
     };
     const char both_uses[] = "serverAuth,clientAuth";
@@ -324,7 +337,12 @@ static void test_names_that_are_no_region(void **state) {
         out = handshake(server, &client);
         assert_true(out.server_done);
         assert_string_equal(out.client_region, "none");
+        assert_int_equal(out.client_node, 0);
     }
+    make_extra("DNS:0123456789abcdef.us-east-1.redoubt,DNS:us-east-1.redoubt", both_uses);
+    out = handshake(server, &client);
+    assert_string_equal(out.client_region, "us-east-1");
+    assert_int_equal(out.client_node, 0x0123456789abcdef);
     make_extra("DNS:other.example,DNS:ap-south-1.redoubt", both_uses);
     out = handshake(server, &client);
     assert_string_equal(out.client_region, "ap-south-1");
@@ -342,6 +360,7 @@ static void test_region_needs_room(void **state) {
     char out[64] = "untouched";
 
     assert_false(tls_peer_region(fresh, out, sizeof(out))); /* before any handshake */
+    assert_int_equal(tls_peer_node(fresh), 0);
     assert_string_equal(out, "untouched");
     SSL_free(fresh);
     tls_context_free(server);

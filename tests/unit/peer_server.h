@@ -32,12 +32,14 @@
 /* ---- Certificates ---- */
 
 static char folder[64];
-static char paths[8][128]; /* ca, ca key, east, key, west, key, other ca, key */
+static char paths[12][128]; /* certificates and keys; NODE_ are nodes 0x11 and 0x12 of us-east-1 */
 enum { CA, CA_KEY, EAST, EAST_KEY, WEST, WEST_KEY, OTHER, OTHER_KEY };
+enum { NODE_ONE = 8, NODE_ONE_KEY, NODE_TWO, NODE_TWO_KEY };
 
 static inline int make_certificates(void **state) {
     static const char *const names[] = {"ca.pem",   "ca.key",   "east.pem",  "east.key",
-                                        "west.pem", "west.key", "other.pem", "other.key"};
+                                        "west.pem", "west.key", "other.pem", "other.key",
+                                        "one.pem",  "one.key",  "two.pem",   "two.key"};
     struct err err;
 
     tls_global_init();
@@ -53,6 +55,12 @@ static inline int make_certificates(void **state) {
                      OK);
     assert_int_equal(tls_cert_create(paths[CA], paths[CA_KEY], "us-west-2", 0, paths[WEST],
                                      paths[WEST_KEY], &err),
+                     OK);
+    assert_int_equal(tls_cert_create(paths[CA], paths[CA_KEY], "us-east-1", 0x11, paths[NODE_ONE],
+                                     paths[NODE_ONE_KEY], &err),
+                     OK);
+    assert_int_equal(tls_cert_create(paths[CA], paths[CA_KEY], "us-east-1", 0x12, paths[NODE_TWO],
+                                     paths[NODE_TWO_KEY], &err),
                      OK);
     return 0;
 }

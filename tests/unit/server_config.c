@@ -112,6 +112,8 @@ static void test_refusals_name_the_line(void **state) {
     expect_refused("[jobs]\ninterval = 0\n", "[jobs] interval: must be a number from 1 to 3600");
     expect_refused("[api]\nworkers = 1025\n", "[api] workers: must be a number from 0 to 1024");
     expect_refused("[api]\nforward = maybe\n", "[api] forward: must be true or false");
+    expect_refused("[api]\nconsistency = eventual\n",
+                   "[api] consistency: must be linearizable or stale");
     expect_refused("[node]\nregion = us-west-2\n", "[node] region: is given twice");
     expect_refused("[node]\nnonsense\n", "not a setting");
 }

@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/limits.h"
+#include "storage/checkpoint.h"
 #include "storage/index.h"
 #include "storage/keys.h"
 #include "storage/log_codec.h"
@@ -590,6 +591,43 @@ static void test_log_meta(void **state) {
     buf_fini(&content);
 }
 
+static void test_checkpoint(void **state) {
+    struct checkpoint_file files[] = {{.name = "000007.sst", .size = 1234567890123},
+                                      {.name = "CURRENT", .size = 16},
+                                      {.name = "MANIFEST-000009", .size = 0}};
+    const struct checkpoint_manifest manifest = {.id = "00112233445566ff",
+                                                 .node = 0xa1a2a3a4a5a6a7a8,
+                                                 .applied = 987654321,
+                                                 .n_files = ARRAY_LEN(files),
+                                                 .files = files};
+    const struct checkpoint_request request = {
+        .id = "00112233445566ff", .file = "000007.sst", .offset = 1 << 20, .len = 4096};
+    struct checkpoint_manifest *read = NULL;
+    struct checkpoint_request asked = {.len = 0};
+    struct buf content;
+
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        memset(files[i].digest, (int)(0x11 * (i + 1)), sizeof(files[i].digest));
+    }
+    buf_init(&content, GOLDEN_MAX);
+    assert_int_equal(checkpoint_manifest_encode(&manifest, &content), OK);
+    golden_check("checkpoint_manifest", &content);
+    assert_int_equal(checkpoint_manifest_decode(content.data, content.len, &read), OK);
+    assert_string_equal(read->id, manifest.id);
+    assert_int_equal(read->node, manifest.node);
+    assert_int_equal(read->applied, manifest.applied);
+    assert_int_equal(read->n_files, 3);
+    assert_memory_equal(read->files, files, sizeof(files));
+    checkpoint_manifest_free(read);
+    buf_reset(&content);
+    checkpoint_request_encode(&request, &content);
+    golden_check("checkpoint_request", &content);
+    assert_int_equal(checkpoint_request_decode(content.data, content.len, &asked), OK);
+    assert_string_equal(asked.file, request.file);
+    assert_int_equal(asked.offset, request.offset);
+    buf_fini(&content);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_secret),        cmocka_unit_test(test_secret_rotation),
@@ -600,7 +638,7 @@ int main(void) {
         cmocka_unit_test(test_key_parsing),   cmocka_unit_test(test_index),
         cmocka_unit_test(test_index_parsing), cmocka_unit_test(test_log_entry),
         cmocka_unit_test(test_log_meta),      cmocka_unit_test(test_region_level),
-        cmocka_unit_test(test_join_tokens),
+        cmocka_unit_test(test_join_tokens),   cmocka_unit_test(test_checkpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,823 @@
+/* The pipeline at a node of a region of several: reads that ask, writes that look for the leader,
+ * and all orders in which what they wait for can come back. Over the same fakes as api_pipeline. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/touches.h"
+#include "base/limits.h"
+#include "tests/unit/api_pipeline_rig.h"
+
+#define NOT_NOW     UNAVAILABLE "The service is temporarily unavailable. Try again.\"}"
+#define OVERLOADED  UNAVAILABLE "The service is overloaded. Try again.\"}"
+#define NO_MAJORITY UNAVAILABLE "The nodes of the region that can be reached are no majority.\"}"
+#define NOT_CURRENT                                                                                \
+    UNAVAILABLE "Whether this node's state is current cannot be told now. Try again, or accept "   \
+                "an older state with the header x-redoubt-consistency: stale.\"}"
+#define EXISTS                                                                                     \
+    "{\"__type\":\"ResourceExistsException\",\"Message\":\"A resource with the ID you requested "  \
+    "already exists.\"}"
+#define WRITTEN "{\"Name\":\"written\"}"
+
+enum { SELF = 1, OTHER = 2, THIRD = 3 };
+
+static int follower(void **state) {
+    (void)setup(state);
+    fake.barrier = ERR_UNAVAILABLE;
+    fake.is_follower = true;
+    return 0;
+}
+
+/* The leader of several: it must ask before it reads. */
+static int leader(void **state) {
+    (void)follower(state);
+    fake.is_follower = false;
+    return 0;
+}
+
+static void told_now(enum errc code, uint64_t id) {
+    told(code, id);
+    run_posted();
+}
+
+static void back_now(enum errc code, bool is_unsent, int status, const char *response) {
+    call_back(code, is_unsent, status, response);
+    run_posted();
+}
+
+/* --- reads --- */
+
+static void test_read(void **state) {
+    now_ms = 1000;
+    ask("GetSecretValue");
+    assert_int_equal(fake.tickets[0]->kind, TICKET_READ);
+    assert_int_equal(fake.tickets[0]->deadline_ms, 1000 + LIMIT_ELECTION_WAIT_MS);
+    assert_string_equal(fake.seen_id, ""); /* a view made before the answer could be old */
+    told_now(OK, 0);
+    answered(200, NULL, "{\"Name\":\"db\"}");
+    assert_int_equal(fake.asked, 1);
+}
+
+static void test_read_unanswered(void **state) {
+    static const struct {
+        enum errc code;
+        const char *body;
+    } cases[] = {
+        {ERR_UNAVAILABLE, NOT_CURRENT}, {ERR_NO_QUORUM, NOT_CURRENT}, {ERR_BUSY, OVERLOADED}};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        (void)follower(state);
+        ask("GetSecretValue");
+        told_now(cases[i].code, 0);
+        answered(503, "ServiceUnavailable", cases[i].body);
+        (void)follower(state);
+        fake.ask = cases[i].code; /* refused at once */
+        ask("GetSecretValue");
+        answered(503, "ServiceUnavailable", cases[i].body);
+    }
+}
+
+/* Without a quorum, reads go on only as stale reads that say so. */
+static void test_stale_read(void **state) {
+    fake.age_ms = 12345;
+    handle("GetSecretValue", "us-east-1", "x-redoubt-consistency: stale\r\n",
+           "{\"SecretId\":\"db\"}");
+    assert_int_equal(exchange.status, 200);
+    assert_string_equal(exchange.headers, REQUEST_ID STALE_HEADERS("12345"));
+    assert_int_equal(fake.asked, 0);
+}
+
+/* --- writes at a follower --- */
+
+static void test_write_goes_to_the_leader(void **state) {
+    char *text = signed_text("PutSecretValue", "us-east-1", "", "{\"SecretId\":\"db\"}");
+
+    now_ms = 1000;
+    handle_text(text);
+    assert_int_equal(fake.tickets[0]->kind, TICKET_LEADER);
+    assert_int_equal(fake.tickets[0]->deadline_ms, 1000 + LIMIT_ELECTION_WAIT_MS);
+    told_now(OK, OTHER);
+    assert_int_equal(fake.pending_call->node, OTHER);
+    assert_string_equal(fake.pending_call->region, "us-east-1");
+    assert_string_equal(fake.pending_call->path, "/v1/forward");
+    assert_true(fake.pending_call->is_forward);
+    assert_int_equal(fake.pending_call->timeout_ms, LIMIT_REQUEST_MS + LIMIT_PEER_CONNECT_MS);
+    assert_int_equal(fake.pending_call->body.len, strlen(text));
+    assert_memory_equal(fake.pending_call->body.data, text, strlen(text));
+    free(text);
+    assert_false(is_timed(true)); /* the call has its own deadline */
+    back_now(OK, false, 200, "HTTP/1.1 400 Bad Request\r\n\r\n");
+    assert_int_equal(exchange.status, -1); /* as it came */
+    assert_string_equal(exchange.body, "HTTP/1.1 400 Bad Request\r\n\r\n");
+    assert_int_equal(fake.prepared, 0);
+}
+
+static void test_write_finds_itself(void **state) {
+    ask("PutSecretValue");
+    fake.is_follower = false;
+    told_now(OK, SELF);
+    commit(OK, OK, NULL);
+    answered(200, NULL, WRITTEN);
+}
+
+static void test_write_finds_nobody(void **state) {
+    static const struct {
+        enum errc code;
+        const char *body;
+    } cases[] = {{ERR_UNAVAILABLE, NOT_NOW}, {ERR_NO_QUORUM, NO_MAJORITY}, {ERR_BUSY, OVERLOADED}};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        (void)follower(state);
+        ask("PutSecretValue");
+        told_now(cases[i].code, 0);
+        answered(503, "ServiceUnavailable", cases[i].body);
+        (void)follower(state);
+        fake.ask = cases[i].code;
+        ask("PutSecretValue");
+        answered(503, "ServiceUnavailable", cases[i].body);
+    }
+}
+
+/* Whoever says that nothing happened is taken at his word, and the leader is looked for again. */
+static void again_by(const char *how) {
+    if (strcmp(how, "misdirected") == 0) {
+        back_now(OK, false, 421, "not the leader");
+    } else if (strcmp(how, "unsent") == 0) {
+        back_now(ERR_REGION_UNREACHABLE, true, 0, "");
+    }
+}
+
+static void test_write_tries_again(void **state) {
+    static const char *const hows[] = {"misdirected", "unsent", "unknown node"};
+
+    for (size_t i = 0; i < ARRAY_LEN(hows); i++) {
+        (void)follower(state);
+        fake.call = i == 2 ? ERR_INVALID_PARAMETER : OK;
+        ask("PutSecretValue");
+        told_now(OK, OTHER);
+        again_by(hows[i]);
+        assert_int_equal(exchange.replies, 0);
+        assert_null(fake.pending_call);
+        assert_int_equal(fake.asked, 1); /* not at once: that would be a busy loop */
+        fake.call = OK;
+        pause_over();
+        assert_int_equal(fake.asked, 2);
+        assert_int_equal(fake.tickets[0]->deadline_ms, 1 + LIMIT_ELECTION_WAIT_MS); /* as before */
+        told_now(OK, THIRD);
+        assert_int_equal(fake.pending_call->node, THIRD);
+        assert_true(fake.pending_call->body.len > 0);
+        back_now(OK, false, 200, "HTTP/1.1 200 OK\r\n\r\n");
+        assert_string_equal(exchange.body, "HTTP/1.1 200 OK\r\n\r\n");
+        assert_int_equal(fake.called, 2);
+    }
+    /* And again it may be this one. */
+    (void)follower(state);
+    ask("PutSecretValue");
+    told_now(OK, OTHER);
+    back_now(OK, false, 421, "not the leader");
+    pause_over();
+    fake.is_follower = false;
+    told_now(OK, SELF);
+    commit(OK, OK, NULL);
+    answered(200, NULL, WRITTEN);
+}
+
+static void test_search_ends(void **state) {
+    ask("PutSecretValue");
+    for (int i = 0; i < 3; i++) {
+        told_now(OK, OTHER);
+        back_now(OK, false, 421, "not the leader");
+        pause_over();
+        now_ms += LIMIT_ELECTION_WAIT_MS / 3;
+    }
+    told_now(OK, OTHER);
+    now_ms = 1 + LIMIT_ELECTION_WAIT_MS;
+    back_now(ERR_REGION_UNREACHABLE, true, 0, "");
+    answered(503, "ServiceUnavailable", NOT_NOW);
+}
+
+/* Sent, and no answer: nobody knows. */
+static void test_write_is_lost(void **state) {
+    static const struct {
+        enum errc code;
+        int status;
+        const char *body;
+    } cases[] = {{ERR_REGION_UNREACHABLE, 0, NOT_KNOWN},
+                 {OK, 503, NOT_KNOWN},
+                 {OK, 502, NOT_KNOWN},
+                 {OK, 403, NOT_NOW},
+                 {OK, 404, NOT_NOW},
+                 {ERR_BUSY, 0, OVERLOADED}};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        (void)follower(state);
+        ask("PutSecretValue");
+        told_now(OK, OTHER);
+        back_now(cases[i].code, false, cases[i].status, "");
+        answered(503, "ServiceUnavailable", cases[i].body);
+        assert_int_equal(fake.called, 1);
+    }
+    (void)follower(state);
+    fake.call = ERR_BUSY;
+    ask("PutSecretValue");
+    told_now(OK, OTHER);
+    answered(503, "ServiceUnavailable", OVERLOADED);
+}
+
+/* A leader that is asked and sleeps is not waited for when another one leads. */
+static void test_leader_is_replaced(void **state) {
+    fake.leader = OTHER;
+    ask("PutSecretValue");
+    told_now(OK, OTHER);
+    look();
+    fake.leader = 0; /* an election: perhaps it stays */
+    look();
+    assert_int_equal(exchange.replies, 0);
+    fake.leader = THIRD;
+    look();
+    answered(503, "ServiceUnavailable", NOT_KNOWN);
+    assert_false(is_timed(false));
+    back_now(OK, false, 200, "HTTP/1.1 200 OK\r\n\r\n");
+    (void)follower(state);
+    fake.leader = OTHER;
+    ask("PutSecretValue");
+    told_now(OK, OTHER);
+    call_back(OK, false, 200, "HTTP/1.1 200 OK\r\n\r\n");
+    fake.leader = THIRD;
+    look(); /* just before its answer is looked at */
+    answered(503, "ServiceUnavailable", NOT_KNOWN);
+    run_posted();
+}
+
+/* --- writes at a leader --- */
+
+static void test_leader_writes_without_asking(void **state) {
+    ask("PutSecretValue");
+    commit(OK, OK, NULL);
+    answered(200, NULL, WRITTEN);
+    assert_int_equal(fake.asked, 0);
+}
+
+static void test_leadership_is_lost(void **state) {
+    static const enum errc codes[] = {ERR_NOT_LEADER, ERR_UNAVAILABLE, ERR_DISK_FULL};
+
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
+        (void)leader(state);
+        ask("PutSecretValue");
+        fake.is_follower = true;
+        commit(codes[i], -1, NULL); /* nothing happened */
+        told_now(OK, OTHER);
+        back_now(OK, false, 200, "HTTP/1.1 200 OK\r\n\r\n");
+        assert_string_equal(exchange.body, "HTTP/1.1 200 OK\r\n\r\n");
+        (void)leader(state);
+        fake.propose = codes[i]; /* the same, refused at once */
+        ask("PutSecretValue");
+        told_now(ERR_UNAVAILABLE, 0);
+        answered(503, "ServiceUnavailable", NOT_NOW);
+    }
+    (void)leader(state);
+    ask("PutSecretValue");
+    fake.is_follower = true;
+    commit(ERR_OUTCOME_UNKNOWN, -1, NULL); /* it may have */
+    answered(503, "ServiceUnavailable", NOT_KNOWN);
+    assert_int_equal(fake.asked, 0);
+    (void)leader(state);
+    fake.preludes = 1;
+    ask("PutSecretValue");
+    fake.is_follower = true;
+    commit(ERR_OUTCOME_UNKNOWN, -1, NULL); /* a prelude, which does no harm twice */
+    told_now(OK, OTHER);
+    back_now(OK, false, 200, "HTTP/1.1 200 OK\r\n\r\n");
+    assert_int_equal(exchange.status, -1);
+}
+
+static void test_full_disk_of_one(void **state) {
+    fake.barrier = OK;
+    ask("PutSecretValue");
+    commit(ERR_DISK_FULL, -1, NULL);
+    answered(503, "ServiceUnavailable",
+             UNAVAILABLE "This node has too little room on its disk for writes.\"}");
+    assert_int_equal(fake.asked, 0);
+}
+
+/* A refusal is an answer, so it must not come from an old state. */
+static void test_refusal_is_confirmed(void **state) {
+    fake.prepare_code = ERR_RESOURCE_EXISTS;
+    ask("PutSecretValue");
+    assert_int_equal(exchange.replies, 0);
+    assert_int_equal(fake.tickets[0]->kind, TICKET_READ);
+    told_now(OK, 0);
+    answered(400, "ResourceExistsException", EXISTS);
+    assert_int_equal(fake.prepared, 2);
+    assert_int_equal(fake.asked, 1);
+    (void)leader(state);
+    fake.prepare_code = ERR_RESOURCE_EXISTS;
+    ask("PutSecretValue");
+    fake.prepare_code = OK; /* it was old */
+    told_now(OK, 0);
+    commit(OK, OK, NULL);
+    answered(200, NULL, WRITTEN);
+    (void)leader(state);
+    fake.prepare_code = ERR_RESOURCE_EXISTS;
+    ask("PutSecretValue");
+    told_now(ERR_NO_QUORUM, 0);
+    answered(503, "ServiceUnavailable", NO_MAJORITY);
+    (void)leader(state);
+    fake.prepare_code = ERR_RESOURCE_EXISTS;
+    ask("PutSecretValue");
+    fake.is_follower = true; /* deposed, as it turns out */
+    told_now(OK, 0);
+    told_now(OK, OTHER);
+    back_now(OK, false, 200, "HTTP/1.1 200 OK\r\n\r\n");
+    assert_int_equal(fake.prepared, 1);
+    (void)leader(state);
+    fake.prepare_code = ERR_SEALED; /* no matter of state */
+    ask("PutSecretValue");
+    assert_int_equal(exchange.status, 503);
+    assert_int_equal(fake.asked, 0);
+}
+
+/* --- hops --- */
+
+static void forwarded_by(const char *region, uint64_t node, const char *op) {
+    char *inner = signed_text(op, "us-east-1", "", "{\"SecretId\":\"db\"}");
+
+    exchange.peer_node = node;
+    peer_post(region, "/v1/forward", inner);
+    free(inner);
+}
+
+/* A node of this region asks the leader, or nobody. */
+static void test_no_hop_behind_a_node(void **state) {
+    forwarded_by("us-east-1", OTHER, "PutSecretValue");
+    assert_int_equal(exchange.status, 421);
+    assert_int_equal(fake.asked, 0);
+    (void)leader(state);
+    forwarded_by("us-east-1", OTHER, "PutSecretValue");
+    commit(OK, OK, NULL);
+    assert_int_equal(exchange.status, 200);
+    assert_non_null(strstr(exchange.body, "HTTP/1.1 200 OK\r\n"));
+    assert_non_null(strstr(exchange.body, WRITTEN));
+    (void)leader(state);
+    forwarded_by("us-east-1", OTHER, "PutSecretValue");
+    commit(ERR_NOT_LEADER, -1, NULL);
+    assert_int_equal(exchange.status, 421);
+    (void)leader(state);
+    fake.propose = ERR_UNAVAILABLE; /* stopping */
+    forwarded_by("us-east-1", OTHER, "PutSecretValue");
+    assert_int_equal(exchange.status, 421);
+    (void)leader(state);
+    forwarded_by("us-east-1", OTHER, "PutSecretValue");
+    commit(ERR_OUTCOME_UNKNOWN, -1, NULL); /* that is an answer, and no 421 */
+    assert_int_equal(exchange.status, 200);
+    assert_non_null(strstr(exchange.body, NOT_KNOWN));
+}
+
+/* Another region's node asks any node here, which goes to the leader once. */
+static void test_one_hop_behind_a_region(void **state) {
+    forwarded_by("eu-west-1", OTHER, "PutSecretValue");
+    told_now(OK, OTHER);
+    assert_int_equal(fake.pending_call->node, OTHER);
+    assert_string_equal(fake.pending_call->region, "us-east-1");
+    back_now(OK, false, 200, "HTTP/1.1 200 OK\r\n\r\nbody");
+    assert_int_equal(exchange.status, 200); /* wrapped once, as that region expects it */
+    assert_string_equal(exchange.body, "HTTP/1.1 200 OK\r\n\r\nbody");
+    (void)follower(state);
+    forwarded_by("eu-west-1", OTHER, "GetSecretValue");
+    told_now(OK, 0);
+    assert_non_null(strstr(exchange.body, "{\"Name\":\"db\"}"));
+    assert_int_equal(fake.called, 0);
+    (void)follower(state);
+    forwarded_by("eu-west-1", OTHER, "PutSecretValue");
+    told_now(ERR_NO_QUORUM, 0);
+    assert_int_equal(exchange.status, 200);
+    assert_non_null(strstr(exchange.body, "HTTP/1.1 503 Service Unavailable\r\n"));
+}
+
+/* The first region waits longer than the second one can take to look for its leader and ask it. */
+static void test_times_fit(void **state) {
+    handle("PutSecretValue", "eu-west-1", "", "{\"SecretId\":\"db\"}");
+    assert_int_equal(fake.pending_call->node, 0);
+    assert_true(fake.pending_call->timeout_ms >
+                LIMIT_ELECTION_WAIT_MS + LIMIT_REQUEST_MS + LIMIT_PEER_CONNECT_MS);
+    assert_true(fake.pending_call->timeout_ms <= LIMIT_PEER_CALL_MS);
+    back_now(ERR_REGION_UNREACHABLE, true, 0, "");
+    assert_int_equal(exchange.status, 503);
+}
+
+/* --- what comes back late --- */
+
+enum place { AT_READ, AT_CONFIRM, AT_LEADER, AT_PAUSE_BETWEEN, AT_COMMIT, PLACES };
+
+static void bring_to(void **state, enum place place) {
+    (void)(place == AT_CONFIRM || place == AT_COMMIT ? leader(state) : follower(state));
+    fake.prepare_code = place == AT_CONFIRM ? ERR_RESOURCE_EXISTS : OK;
+    ask(place == AT_READ ? "GetSecretValue" : "PutSecretValue");
+    if (place == AT_PAUSE_BETWEEN) {
+        told_now(OK, OTHER);
+        back_now(OK, false, 421, "not the leader");
+    }
+    assert_int_equal(exchange.replies, 0);
+    assert_true(is_timed(true));
+}
+
+/* Only passes on. */
+static void come_back(enum place place) {
+    if (place == AT_COMMIT) {
+        finish(OK, OK, NULL);
+    } else if (place != AT_PAUSE_BETWEEN) {
+        told(OK, OTHER);
+    }
+}
+
+/* The worker's turn. */
+static void arrive(enum place place) {
+    if (place == AT_PAUSE_BETWEEN) {
+        pause_over();
+    } else {
+        run_posted();
+    }
+}
+
+static void test_deadline_everywhere(void **state) {
+    static const char *const bodies[PLACES] = {[AT_READ] = NOT_CURRENT,
+                                               [AT_CONFIRM] = NOT_NOW,
+                                               [AT_LEADER] = NOT_NOW,
+                                               [AT_PAUSE_BETWEEN] = NOT_NOW,
+                                               [AT_COMMIT] = NOT_KNOWN};
+
+    for (enum place place = 0; place < PLACES; place++) {
+        /* Never answered in time. */
+        bring_to(state, place);
+        deadline();
+        answered(503, "ServiceUnavailable", bodies[place]);
+        come_back(place);
+        arrive(place);
+        (void)teardown(state);
+        /* On its way back when the deadline strikes. */
+        bring_to(state, place);
+        come_back(place);
+        deadline();
+        answered(503, "ServiceUnavailable", bodies[place]);
+        arrive(place);
+        (void)teardown(state);
+    }
+}
+
+/* --- touches --- */
+
+static struct touches *touching(void) {
+    struct touches *touches = touches_new("us-east-1", NULL, NULL, &world);
+
+    assert_non_null(touches);
+    service.touches = touches;
+    fake.leaves_after = true;
+    fake.leader = OTHER;
+    return touches;
+}
+
+/* Another request over the same fakes, stale so that it needs nobody. */
+static void read_of(const char *name) {
+    char body[64];
+
+    memset(&exchange, 0, sizeof(exchange));
+    exchange.peer_region = "";
+    (void)snprintf(body, sizeof(body), "{\"SecretId\":\"%s\"}", name);
+    handle("GetSecretValue", "us-east-1", "x-redoubt-consistency: stale\r\n", body);
+    assert_int_equal(exchange.status, 200);
+}
+
+static size_t items_sent(void) {
+    const struct buf *body = &fake.pending_call->body;
+    Redoubt__SecretsTouch *message = redoubt__secrets_touch__unpack(NULL, body->len, body->data);
+    size_t n;
+
+    assert_non_null(message);
+    n = message->n_items;
+    redoubt__secrets_touch__free_unpacked(message, NULL);
+    return n;
+}
+
+static void test_touch_is_sent_once(void **state) {
+    struct touches *touches = touching();
+
+    for (int i = 0; i < 1000; i++) {
+        read_of("db");
+    }
+    assert_int_equal(fake.called, 1);
+    assert_int_equal(fake.proposed, 0);
+    assert_int_equal(fake.pending_call->node, OTHER);
+    assert_string_equal(fake.pending_call->path, "/v1/touch");
+    assert_int_equal(items_sent(), 1);
+    call_back(OK, false, 200, "taken");
+    read_of("db");
+    assert_int_equal(fake.called, 1);
+    now_ms += 10 * 1000; /* still to be written: it was lost */
+    read_of("db");
+    assert_int_equal(fake.called, 2);
+    call_back(OK, false, 421, "not the leader");
+    read_of("db"); /* at once: it was not taken */
+    assert_int_equal(fake.called, 3);
+    call_back(ERR_REGION_UNREACHABLE, false, 0, "");
+    fake.call = ERR_BUSY;
+    read_of("db");
+    read_of("db");
+    assert_int_equal(fake.called, 5);
+    fake.leader = 0; /* nobody to send it to */
+    read_of("db");
+    assert_int_equal(fake.called, 5);
+    touches_free(touches);
+}
+
+static void test_touches_are_gathered(void **state) {
+    struct touches *touches = touching();
+    char name[16];
+
+    for (int i = 0; i < 100; i++) {
+        (void)snprintf(name, sizeof(name), "db%d", i);
+        read_of(name);
+    }
+    assert_int_equal(fake.called, 1);
+    assert_int_equal(items_sent(), 1);
+    call_back(OK, false, 200, "taken");
+    assert_int_equal(fake.called, 2);
+    assert_int_equal(items_sent(), LIMIT_BATCH_GET);
+    read_of("db99"); /* was dropped: there was no room */
+    call_back(OK, false, 200, "taken");
+    assert_int_equal(fake.called, 3);
+    assert_int_equal(items_sent(), 1);
+    call_back(OK, false, 200, "taken");
+    touches_free(touches);
+}
+
+/* A node that leads writes by itself; one without a place for touches drops them. */
+static void test_touch_needs_no_call(void **state) {
+    struct touches *touches = touching();
+
+    fake.is_follower = false;
+    read_of("db");
+    assert_int_equal(fake.called, 0);
+    assert_int_equal(fake.proposals[0]->type, COMMAND_SECRET_TOUCH);
+    finish(OK, OK, NULL);
+    fake.is_follower = true;
+    service.touches = NULL;
+    read_of("db");
+    assert_int_equal(fake.called, 0);
+    touches_free(touches);
+}
+
+static void touch_post(const char *region, const void *body, size_t len) {
+    char head[128];
+    char text[65536];
+    int n = snprintf(head, sizeof(head),
+                     "POST /v1/touch HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", len);
+
+    assert_true((size_t)n + len <= sizeof(text));
+    memcpy(text, head, (size_t)n);
+    memcpy(text + n, body, len);
+    exchange.peer_region = region;
+    exchange.peer_node = OTHER;
+    assert_int_equal(peer_door_parse((const uint8_t *)text, (size_t)n + len, &exchange.request),
+                     OK);
+    peer_handle(&exchange, &service);
+}
+
+static void test_touch_is_taken(void **state) {
+    /* Two items, empty but for a day: field 1 of field 3. */
+    static const uint8_t two[] = {0x0a, 2, 0x18, 9, 0x0a, 2, 0x18, 9};
+    uint8_t many[(LIMIT_BATCH_GET + 1) * 2];
+    static const struct {
+        const char *region;
+        bool is_follower;
+        size_t len;
+        int status;
+    } cases[] = {{"eu-west-1", false, sizeof(two), 403}, /* another region has no say here */
+                 {"us-east-1", true, sizeof(two), 421},
+                 {"us-east-1", false, 0, 400},
+                 {"us-east-1", false, sizeof(two) - 1, 400}};
+
+    touch_post("us-east-1", two, sizeof(two));
+    assert_int_equal(exchange.status, 200);
+    assert_int_equal(fake.proposals[0]->type, COMMAND_SECRETS_TOUCH);
+    assert_int_equal(fake.proposed_touches, 2);
+    finish(OK, OK, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        (void)leader(state);
+        fake.is_follower = cases[i].is_follower;
+        touch_post(cases[i].region, two, cases[i].len);
+        assert_int_equal(exchange.status, cases[i].status);
+        assert_int_equal(fake.proposed, 0);
+    }
+    for (size_t i = 0; i < sizeof(many); i += 2) {
+        many[i] = 0x0a;
+        many[i + 1] = 0;
+    }
+    (void)leader(state);
+    touch_post("us-east-1", many, sizeof(many));
+    assert_int_equal(exchange.status, 400);
+    (void)leader(state);
+    fake.propose = ERR_BUSY;
+    touch_post("us-east-1", two, sizeof(two));
+    assert_int_equal(exchange.status, 503);
+}
+
+/* --- batches of other regions --- */
+
+#define FOR_PATH "/v1/replicate/for?region="
+
+static void replicate(void) {
+    peer_post("eu-west-1", "/v1/replicate", "batch");
+}
+
+static void replicate_for(const char *by, const char *path) {
+    exchange.peer_node = OTHER;
+    peer_post(by, path, "batch");
+}
+
+/* Verdicts are answers. */
+static void test_replicate_at_the_leader(void **state) {
+    fake.inbound_preludes = 1;
+    replicate();
+    assert_int_equal(fake.tickets[0]->kind, TICKET_READ);
+    assert_int_equal(fake.proposed, 0);
+    told_now(OK, 0);
+    commit(OK, OK, NULL);
+    commit(OK, OK, NULL);
+    assert_int_equal(exchange.status, 200);
+    assert_string_equal(exchange.body, "verdicts");
+    assert_int_equal(fake.asked, 1);
+    (void)leader(state);
+    replicate();
+    told_now(ERR_NO_QUORUM, 0);
+    assert_int_equal(exchange.status, 503);
+    (void)leader(state);
+    fake.ask = ERR_BUSY;
+    replicate();
+    assert_int_equal(exchange.status, 503);
+    assert_int_equal(fake.proposed, 0);
+}
+
+static void test_replicate_goes_to_the_leader(void **state) {
+    static const struct {
+        enum errc code;
+        int status;
+        const char *body;
+        int answered;
+    } cases[] = {
+        {OK, 200, "verdicts", 200},           {OK, 403, "no", 403}, {OK, 503, "not now", 503},
+        {OK, 421, "not the leader", 503}, /* which a shipper would take for a refusal */
+        {ERR_REGION_UNREACHABLE, 0, "", 503},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        (void)follower(state);
+        replicate();
+        assert_int_equal(fake.tickets[0]->kind, TICKET_LEADER);
+        told_now(OK, OTHER);
+        assert_int_equal(fake.pending_call->node, OTHER);
+        assert_string_equal(fake.pending_call->region, "us-east-1");
+        assert_string_equal(fake.pending_call->path, FOR_PATH "eu-west-1");
+        assert_false(fake.pending_call->is_forward);
+        assert_int_equal(fake.pending_call->body.len, 5);
+        assert_memory_equal(fake.pending_call->body.data, "batch", 5);
+        back_now(cases[i].code, false, cases[i].status, cases[i].body);
+        assert_int_equal(exchange.status, cases[i].answered);
+        if (cases[i].answered == cases[i].status) {
+            assert_string_equal(exchange.body, cases[i].body);
+        }
+        assert_int_equal(fake.proposed, 0);
+        assert_int_equal(fake.called, 1);
+        assert_false(is_timed(true));
+    }
+    (void)follower(state);
+    replicate();
+    told_now(ERR_UNAVAILABLE, 0);
+    assert_int_equal(exchange.status, 503);
+    (void)follower(state);
+    fake.call = ERR_BUSY;
+    replicate();
+    told_now(OK, OTHER);
+    assert_int_equal(exchange.status, 503);
+    (void)follower(state);
+    replicate();
+    fake.is_follower = false; /* it has become the leader meanwhile */
+    told_now(OK, SELF);
+    told_now(OK, 0);
+    commit(OK, OK, NULL);
+    assert_string_equal(exchange.body, "verdicts");
+}
+
+static void test_replicate_for_a_region(void **state) {
+    replicate_for("us-east-1", FOR_PATH "eu-west-1");
+    told_now(OK, 0);
+    commit(OK, OK, NULL);
+    assert_int_equal(exchange.status, 200);
+    assert_string_equal(exchange.body, "verdicts");
+    (void)follower(state);
+    replicate_for("us-east-1", FOR_PATH "eu-west-1");
+    assert_int_equal(exchange.status, 421);
+    assert_int_equal(fake.asked, 0);
+    (void)leader(state);
+    replicate_for("us-east-1", FOR_PATH "eu-west-1");
+    told_now(OK, 0);
+    commit(ERR_NOT_LEADER, -1, NULL);
+    assert_int_equal(exchange.status, 421);
+}
+
+/* Who may say for whom a batch is: only a node of this region, and only for a peer of it. */
+static void test_replicate_for_is_guarded(void **state) {
+    static const struct {
+        const char *by;
+        const char *path;
+        uint64_t node;
+    } cases[] = {
+        {"eu-west-1", FOR_PATH "eu-west-1", OTHER}, /* not even for itself */
+        {"eu-west-1", FOR_PATH "us-east-1", OTHER},
+        {"ap-south-1", FOR_PATH "eu-west-1", OTHER},
+        {"us-east-1", FOR_PATH "eu-west-1", 0}, /* no node's certificate */
+        {"us-east-1", FOR_PATH "us-east-1", OTHER},
+        {"us-east-1", FOR_PATH "eu-west-11", OTHER},
+        {"us-east-1", FOR_PATH "eu-west-", OTHER},
+        {"us-east-1", FOR_PATH, OTHER},
+        {"us-east-1", "/v1/replicate/for", OTHER},
+        {"us-east-1", "/v1/replicate/for?name=abc&region=eu-west-1", OTHER},
+        {"us-east-1", "/v1/replicate", OTHER},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        (void)leader(state);
+        exchange.peer_node = cases[i].node;
+        peer_post(cases[i].by, cases[i].path, "batch");
+        assert_int_equal(exchange.status, 403);
+        assert_int_equal(fake.asked, 0);
+        assert_int_equal(fake.proposed, 0);
+    }
+}
+
+static void test_replicate_late(void **state) {
+    for (int i = 0; i < 2; i++) {
+        (void)leader(state);
+        replicate();
+        deadline();
+        assert_int_equal(exchange.status, 503);
+        told_now(OK, 0);
+        (void)teardown(state);
+        (void)follower(state);
+        replicate();
+        told_now(OK, OTHER);
+        deadline();
+        assert_int_equal(exchange.status, 503);
+        back_now(OK, false, 200, "verdicts");
+        (void)teardown(state);
+        (void)follower(state);
+        replicate();
+        told(OK, OTHER);
+        deadline();
+        run_posted();
+        assert_int_equal(fake.called, 0);
+        assert_int_equal(exchange.status, 503);
+    }
+}
+
+#define FOLLOWING(function) cmocka_unit_test_setup_teardown(function, follower, teardown)
+#define LEADING(function)   cmocka_unit_test_setup_teardown(function, leader, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        FOLLOWING(test_read),
+        FOLLOWING(test_read_unanswered),
+        FOLLOWING(test_stale_read),
+        FOLLOWING(test_write_goes_to_the_leader),
+        FOLLOWING(test_write_finds_itself),
+        FOLLOWING(test_write_finds_nobody),
+        FOLLOWING(test_write_tries_again),
+        FOLLOWING(test_search_ends),
+        FOLLOWING(test_write_is_lost),
+        FOLLOWING(test_leader_is_replaced),
+        LEADING(test_leader_writes_without_asking),
+        LEADING(test_leadership_is_lost),
+        LEADING(test_full_disk_of_one),
+        LEADING(test_refusal_is_confirmed),
+        FOLLOWING(test_no_hop_behind_a_node),
+        FOLLOWING(test_one_hop_behind_a_region),
+        LEADING(test_times_fit),
+        FOLLOWING(test_deadline_everywhere),
+        FOLLOWING(test_touch_is_sent_once),
+        FOLLOWING(test_touches_are_gathered),
+        FOLLOWING(test_touch_needs_no_call),
+        LEADING(test_touch_is_taken),
+        LEADING(test_replicate_at_the_leader),
+        FOLLOWING(test_replicate_goes_to_the_leader),
+        LEADING(test_replicate_for_a_region),
+        LEADING(test_replicate_for_is_guarded),
+        LEADING(test_replicate_late),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
