@@ -186,6 +186,10 @@ void request_start(struct exchange *exchange, const struct service *service, enu
                    struct http_request *forwarded) {
     fail();
 }
+bool node_is_leader(const struct node *node) {
+    fail();
+    return false;
+}
 enum errc inbound_prepare(const struct inbound_context *context, const char *peer_region,
                           const uint8_t *data, size_t len, struct proposal **ret, bool *ret_prelude,
                           struct err *err) {
