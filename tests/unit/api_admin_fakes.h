@@ -182,9 +182,13 @@ enum errc view_join_tokens(const struct view *view, Redoubt__JoinTokens **ret) {
     return OK;
 }
 
-void request_start(struct exchange *exchange, const struct service *service,
+void request_start(struct exchange *exchange, const struct service *service, enum request_from from,
                    struct http_request *forwarded) {
     fail();
+}
+bool node_is_leader(const struct node *node) {
+    fail();
+    return false;
 }
 enum errc inbound_prepare(const struct inbound_context *context, const char *peer_region,
                           const uint8_t *data, size_t len, struct proposal **ret, bool *ret_prelude,
