@@ -87,6 +87,7 @@ static void group_do(struct group *group, enum command_type type, const Protobuf
 
 static void group_open(struct group *group, const char *region) {
     const struct engine_options options = {.path = group->path};
+    const struct core_server self = {.id = 1, .address = "self"};
     uint8_t root[KEYRING_KEY];
     struct err err;
 
@@ -97,6 +98,7 @@ static void group_open(struct group *group, const char *region) {
     group->node = NULL;
     world_random(world_system(), root, sizeof(root));
     assert_int_equal(engine_open(&options, &group->engine, &err), OK);
+    assert_int_equal(node_bootstrap(group->engine, &self, 1, &err), OK);
     group->keyring = keyring_new(root, region, world_system());
     assert_non_null(group->keyring);
 }
