@@ -247,7 +247,7 @@ static void rest(struct region *region, struct client *client) {
         client->wait++; /* no turn any more */
         return;
     }
-    turn_at(region, client, region->now_us + dice_roll(&region->dice, MS, 25 * MS));
+    turn_at(region, client, region->now_us + dice_roll(&region->dice, 200, 8 * MS));
 }
 
 /* The same once more, with the same token. */

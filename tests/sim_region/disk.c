@@ -129,6 +129,7 @@ static void raw_open(struct raw *raw, rocksdb_env_t *env) {
     for (size_t i = 0; i < FAMILY_COUNT; i++) {
         options[i] = engine_family_options((enum family)i, cache);
         rocksdb_options_set_env(options[i], env);
+        rocksdb_options_set_max_file_opening_threads(options[i], 1);
     }
     raw->db = rocksdb_open_column_families(options[FAMILY_DEFAULT], store_path, FAMILY_COUNT,
                                            family_names, (const rocksdb_options_t *const *)options,

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FAULT_EVERY_MIN_MS = 20, FAULT_EVERY_MAX_MS = 350 };
+enum { FAULT_EVERY_MIN_MS = 20, FAULT_EVERY_MAX_MS = 450 };
 static const int64_t day_ms = 24LL * 60 * 60 * 1000;
 
 void fault_schedule(struct region *region) {
@@ -30,12 +30,14 @@ static void crash(struct region *region, struct node *node, bool power) {
     if (!node->is_up) {
         return;
     }
+    /* Now and then it stays away so long that it needs a snapshot. */
+    uint64_t most_ms = dice_chance(&region->dice, 150) ? 4000 : 1200;
     node_crash(region, node, power);
-    queue_push(&region->queue,
-               (struct event){.time_us = region->now_us + dice_roll(&region->dice, MS, 1500 * MS),
-                              .kind = EVENT_RESTART,
-                              .node = node->id,
-                              .epoch = node->epoch});
+    queue_push(&region->queue, (struct event){.time_us = region->now_us +
+                                                         dice_roll(&region->dice, MS, most_ms * MS),
+                                              .kind = EVENT_RESTART,
+                                              .node = node->id,
+                                              .epoch = node->epoch});
 }
 
 static void crash_all(struct region *region) {
@@ -217,6 +219,7 @@ void fault_happen(struct region *region) {
         ask_leader(region, change_members);
         break;
     case 22:
+    case 23:
         ask_leader(region, transfer);
         break;
     default:

@@ -11,6 +11,7 @@
 #include "region.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DEFAULT_MS = 6000, FRESH = 10, SETTLE_MS = 3000, PROVE_MS = 12000, END_MS = 1500 };
+enum { DEFAULT_MS = 8000, FRESH = 10, SETTLE_MS = 3000, PROVE_MS = 12000, END_MS = 1500 };
 
 struct region *running;
 static uint64_t running_ms;
@@ -251,6 +252,9 @@ int main(int argc, char **argv) {
     uint64_t hash = 0;
 
     (void)signal(SIGABRT, on_abort);
+    /* Databases come and go by the hundred: their memory is kept for the next. */
+    (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024 * 1024);
+    (void)mallopt(M_TRIM_THRESHOLD, 256 * 1024 * 1024);
     for (int i = 1; i < argc && is_good; i += 2) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--seed") == 0) {

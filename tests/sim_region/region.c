@@ -158,7 +158,7 @@ void region_init(struct region *region, uint64_t seed) {
     dice_init(&region->dice, seed);
     trace_init(&region->trace);
     region->voters = voters[seed % ARRAY_LEN(voters)];
-    region->max_inflight = 32U << dice_roll(&region->dice, 0, 2);
+    region->max_inflight = 16U << dice_roll(&region->dice, 0, 3);
     region->loss_per_mille = (unsigned)dice_roll(&region->dice, 0, 25);
     region->quotas = (struct deed_quotas){
         .secrets = (unsigned)dice_roll(&region->dice, DEED_NAMES - 2, DEED_NAMES),

@@ -52,7 +52,8 @@ void snapshot_shorten(struct region *region, struct node *node) {
     }
     node->manifest_len = 0;
     if (begin(region, node, index,
-              (unsigned)dice_roll(&region->dice, 0, 2 * region->max_inflight))) {
+              (unsigned)dice_roll(&region->dice, 0,
+                                  region->max_inflight + region->max_inflight / 2))) {
         region->counts.shortened++;
         node->next_shorten = applied + dice_roll(&region->dice, 20, 120);
     }
