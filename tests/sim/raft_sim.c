@@ -427,11 +427,13 @@ static const struct {
     uint64_t from, to, ms;
 } fixed_list[] = {
     {1, 200, DEFAULT_MS},
-    {2203, 2203,
-     DEFAULT_MS}, /* with libraft's assertions: a refusal in the next term of a leader */
+    /* With libraft's assertions: a refusal that came in the next term of the same leader. */
+    {2203, 2203, DEFAULT_MS},
     {11, 11, 20000},
     {2322, 2322, DEFAULT_MS}, /* two voters: one lost the configuration that the other holds */
     {5010, 5010, 30000},      /* one voter crashed before the second knew that it votes */
+    /* A leader that came back commits nothing before the other voter has a snapshot of it. */
+    {24003, 24003, DEFAULT_MS},
 };
 
 static void run_list(void) {
