@@ -3,6 +3,7 @@
 #include "replication/shipper.h"
 
 #include "base/world.h"
+#include "cluster/bootstrap.h"
 #include "model/replication_status.h"
 #include "replication/inbound.h"
 #include "replication/wire.h"
