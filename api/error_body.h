@@ -7,7 +7,8 @@
 #include "base/errc.h"
 
 /* What a client is told of `code`: codes of inside the house become InternalServiceError, a lost
- * leadership ServiceUnavailable, everything else stays. */
+ * leadership ServiceUnavailable (which a missing quorum and a full disk are already), everything
+ * else stays. */
 enum errc error_public(enum errc code);
 
 /* {"__type":"X","Message":"..."}, the key in lower case for what is not modelled, no message where

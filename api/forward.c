@@ -37,12 +37,36 @@ static void call_done(struct peer_call *call) {
 /* The other side gives up in time with an answer worth waiting for: the leader after
  * LIMIT_REQUEST_MS, a node of another region when it has looked for its leader and asked it. */
 enum {
+    LOOK_MS = 500,
     LEADER_MS = LIMIT_REQUEST_MS + LIMIT_PEER_CONNECT_MS,
     REGION_MS = LIMIT_ELECTION_WAIT_MS + LEADER_MS + LIMIT_PEER_CONNECT_MS,
 };
 
 static bool is_to_leader(const struct request *request) {
     return request->region[0] == '\0';
+}
+
+/* A leader that was paused or cut off would let a request wait to the end of its call, while
+ * another node leads. */
+static void look_again(void *arg);
+
+static void look_later(struct request *request) {
+    request->timer = worker_timer_start(request->worker, LOOK_MS, look_again, request);
+}
+
+static void look_again(void *arg) {
+    struct request *request = arg;
+    struct node_status status;
+
+    CHECK(request->step == AT_AWAIT_PEER);
+    node_status(request->service->node, &status);
+    if (status.leader == 0 || status.leader == request->leader) {
+        look_later(request);
+        return;
+    }
+    request->timer = NULL;
+    (void)request_fail(request, ERR_OUTCOME_UNKNOWN);
+    request_give_up(request);
 }
 
 static enum step_result not_sent(struct request *request, enum errc code) {
@@ -83,6 +107,9 @@ enum step_result step_forward(struct request *request) {
         request_unsuspend(request);
         return not_sent(request, code);
     }
+    if (is_to_leader(request)) {
+        look_later(request);
+    }
     return STEP_SUSPEND;
 }
 
@@ -105,6 +132,8 @@ static enum step_result leader_failed(struct request *request) {
 enum step_result step_await_peer(struct request *request) {
     const struct peer_call *call = request->call;
 
+    worker_timer_cancel(request->timer);
+    request->timer = NULL;
     if (call->code == OK && call->status == 200) {
         return request_next(request, AT_REPLY);
     }

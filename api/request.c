@@ -88,7 +88,6 @@ static void request_run(struct request *request) {
 static void deadline_run(void *arg) {
     struct request *request = arg;
 
-    CHECK(request->magic == REQUEST_MAGIC && (request->holds & HOLD_IO) != 0);
     request->timer = NULL;
     /* Behind a prelude nothing of the request itself was proposed yet. */
     if (request->step == AT_AWAIT_COMMIT && !request->is_prelude) {
@@ -96,6 +95,12 @@ static void deadline_run(void *arg) {
     } else {
         (void)request_unavailable(request);
     }
+    request_give_up(request);
+}
+
+void request_give_up(struct request *request) {
+    CHECK(request->magic == REQUEST_MAGIC && (request->holds & HOLD_IO) != 0 &&
+          request->step == AT_REPLY);
     request_run(request);
 }
 

@@ -35,6 +35,9 @@ void request_count(const struct request *request, uint64_t us) {
     if (request->call != NULL) {
         metric_add_at(METRIC_REQUESTS_FORWARDED, METRIC_OUTCOME_FAILED, 1);
     }
+    if (request->from == FROM_NODE && code != OK && request->code == ERR_NOT_LEADER) {
+        return; /* nothing happened, and no client sees it: that node asks again */
+    }
     operation = operation_place(request->op);
     metric_add_at2(METRIC_REQUESTS, operation, metric_code(code), 1);
     metric_observe_us_at(METRIC_REQUEST_SECONDS, operation, us);

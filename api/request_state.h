@@ -43,7 +43,7 @@ struct request {
     const struct service *service; /* borrowed */
     struct exchange *exchange;     /* not to be touched without HOLD_EXCHANGE */
     struct worker *worker;
-    struct worker_timer *timer; /* the deadline, while it waits and the wait has none of its own */
+    struct worker_timer *timer; /* while it waits: the deadline, or in FORWARD the next look */
     struct worker_task task;    /* the way back from another thread */
     struct ticket ticket;       /* the node's while HOLD_IO in a step that WAITS_TICKET */
 
@@ -91,6 +91,8 @@ void request_resume(struct request *request);
 /* Before the thing that will resume gets its pointer, at the step that waits: hold, and see to the
  * deadline. */
 void request_suspend(struct request *request);
+/* At REPLY though what was waited for is not back: answers. */
+void request_give_up(struct request *request);
 /* The thing refused the pointer after all. */
 void request_unsuspend(struct request *request);
 

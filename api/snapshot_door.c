@@ -2,6 +2,7 @@
 
 #include "api/response.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "storage/checkpoint.h"
 
 static int status_of(enum errc code) {
@@ -34,6 +35,7 @@ void snapshot_handle(struct exchange *exchange, const struct service *service) {
                                                .content_type = "application/octet-stream",
                                                .body = piece.data,
                                                .body_len = piece.len};
+        metric_add(METRIC_SNAPSHOT_SENT_BYTES, (int64_t)piece.len);
         exchange_reply(exchange, &response);
     } else {
         LOG_DEBUG("peer.snapshot", F_U64("node", exchange_peer_node(exchange)),

@@ -95,10 +95,24 @@ static void collect_node(const struct node_status *status) {
     metric_set(METRIC_LOG_ENTRIES, (int64_t)(status->last + 1 - status->first));
     metric_set(METRIC_LOG_BYTES, (int64_t)status->log_bytes);
     metric_set(METRIC_SNAPSHOT_INDEX, (int64_t)status->snapshot);
-    metric_set(METRIC_INSTALL_RUNNING, status->is_installing);
     metric_set(METRIC_PROPOSALS_BYTES, (int64_t)status->queued_bytes);
     metric_set(METRIC_DISK_FULL, status->is_disk_full);
     collect_members(status);
+}
+
+static void collect_install(const struct installer *installer) {
+    struct installer_status status = {.is_running = false};
+
+    if (installer != NULL) {
+        installer_status(installer, &status);
+    }
+    metric_set(METRIC_INSTALL_RUNNING, status.is_running);
+    metric_unset(METRIC_INSTALL_BYTES);
+    metric_unset(METRIC_INSTALL_SIZE);
+    if (status.is_running) {
+        metric_set(METRIC_INSTALL_BYTES, (int64_t)status.bytes);
+        metric_set(METRIC_INSTALL_SIZE, (int64_t)status.bytes_total);
+    }
 }
 
 static void collect_engine(const struct engine *engine) {
@@ -130,6 +144,7 @@ static void collect(void *arg) {
     node_text(status.id, text);
     metrics_label(METRIC_BY_NODE, 0, text);
     collect_node(&status);
+    collect_install(telemetry->installer);
     collect_engine(telemetry->service->engine);
     telemetry_disk(telemetry->data, &disk);
     metric_unset(METRIC_DISK_FREE);

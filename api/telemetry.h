@@ -18,8 +18,9 @@
 enum { TELEMETRY_CERTIFICATES = 3 };
 
 struct telemetry {
-    const struct service *service; /* borrowed, as the rest */
-    const char *data;              /* folder whose disk is watched */
+    const struct service *service;     /* borrowed, as the rest */
+    const struct installer *installer; /* NULL: none */
+    const char *data;                  /* folder whose disk is watched */
     const char *certificates[TELEMETRY_CERTIFICATES];
     _Atomic int64_t expiry[TELEMETRY_CERTIFICATES]; /* seconds since 1970; 0: not known */
     bool is_open;

@@ -2,7 +2,7 @@
  * and TLS, messages of one size from the first to the second. Printed: messages and bytes a second,
  * and the processor time that one message takes at both ends together.
  *
- *     transport [SECONDS] */
+ *     transport [SECONDS [NUMBER OF ONE LOAD, FROM 0]] */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,6 +94,13 @@ static bool is_connected(const struct side *side) {
     return transport_peers(side->transport, &peer, 1) == 1 && peer.is_connected;
 }
 
+/* The socket has taken what was sent. */
+static bool is_idle(const struct side *side) {
+    struct transport_peer peer;
+
+    return transport_peers(side->transport, &peer, 1) == 1 && peer.queued_bytes == 0;
+}
+
 static double cpu_seconds(void) {
     struct rusage usage;
 
@@ -118,10 +125,13 @@ static void measure(const struct load *load, unsigned seconds) {
         (void)transport_send(sides[0].transport, 2, message);
     }
     while (world_mono_ms(world_system()) < end) {
-        for (unsigned i = 0; i < load->together; i++) {
+        for (unsigned i = 0, n = is_idle(&sides[0]) ? load->together : 0; i < n; i++) {
             sent += transport_send(sides[0].transport, 2, message);
         }
         (void)uv_run(&loop, load->together == 0 ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+    }
+    while (load->together > 0 && sides[1].received < sent) {
+        (void)uv_run(&loop, UV_RUN_ONCE);
     }
     rate = (double)(sides[0].received + sides[1].received) * 1000 /
            (double)(world_mono_ms(world_system()) - begin);
@@ -139,6 +149,7 @@ int main(int argc, char **argv) {
     static const struct load loads[] = {{200, 0},        {200, 1},       {200, 16},
                                         {200, 256},      {64 * 1024, 0}, {64 * 1024, 1},
                                         {64 * 1024, 16}, {LARGEST, 4}};
+    size_t only = argc > 2 ? strtoul(argv[2], NULL, 10) : ARRAY_LEN(loads);
     unsigned seconds = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : SECONDS;
     char folder[] = "/tmp/redoubt-bench-XXXXXX";
 
@@ -152,7 +163,9 @@ int main(int argc, char **argv) {
         (void)uv_run(&loop, UV_RUN_ONCE);
     }
     for (size_t i = 0; i < ARRAY_LEN(loads); i++) {
-        measure(&loads[i], seconds);
+        if (only == ARRAY_LEN(loads) || only == i) {
+            measure(&loads[i], seconds);
+        }
     }
     for (int i = 0; i < 2; i++) {
         transport_close(sides[i].transport, on_closed);

@@ -142,6 +142,12 @@ static enum errc start_promotion(struct core *core, const struct raft_server *se
     if (!keeps_quorum(core, server->id, true, true)) {
         return ERR_NO_QUORUM;
     }
+    /* With nothing to catch up, libraft would wait for progress that does not come. */
+    raft_index match = 0;
+    if (raft_match_index(&core->raft, server->id, &match) == 0 && match > 0 &&
+        match == core_log_last(&core->log)) {
+        return change_configuration(core, server->id, RAFT_VOTER, NULL, false);
+    }
     struct raft_event event = {.type = RAFT_CATCH_UP, .catch_up.server_id = server->id};
     core->promotee = server->id;
     return core_step(core, &event);

@@ -193,6 +193,7 @@ static struct fetch *fetch_new(const struct job *job, const char *file, uint64_t
     memcpy(request.id, job->manifest->id, sizeof(request.id));
     (void)snprintf(request.file, sizeof(request.file), "%s", file);
     checkpoint_request_encode(&request, &fetch->call->body);
+    (void)!buf_reserve(&fetch->call->response, len); /* at once, not by growing; failed says so */
     fetch->call->node = job->manifest->node;
     fetch->call->path = "/v1/snapshot";
     fetch->call->content_type = "application/octet-stream";
@@ -285,7 +286,7 @@ static enum outcome fetch_piece(struct installer *installer, uint64_t number, co
         return FETCHED;
     }
     fetch = fetch_new(job, file, offset, len);
-    if (fetch == NULL || fetch->call->body.failed) {
+    if (fetch == NULL || fetch->call->body.failed || fetch->call->response.failed) {
         note_error(installer, errc_sentence(ERR_NO_MEMORY));
         if (fetch != NULL) {
             fetch_free(fetch);

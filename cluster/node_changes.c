@@ -2,6 +2,7 @@
 #include "cluster/node_internal.h"
 
 #include "base/log.h"
+#include "base/metrics.h"
 #include "cluster/member.h"
 
 #include <stdarg.h>
@@ -31,6 +32,15 @@ static void answer(struct node *node, struct node_change *change, enum errc code
     va_start(arguments, format);
     (void)vsnprintf(change->reason, sizeof(change->reason), format, arguments);
     va_end(arguments);
+    return code;
+}
+
+enum errc node_transfer(struct node *node, uint64_t target) {
+    enum errc code = core_transfer(node->core, node_now(node), target);
+
+    if (code == OK) {
+        metric_add(METRIC_RAFT_TRANSFERS, 1);
+    }
     return code;
 }
 
@@ -103,7 +113,7 @@ static enum errc begin_remove(struct node *node, struct node_change *change) {
     }
     if (change->id == node->options.id) {
         /* A leader cannot take its own vote. It hands over, and the next one is asked. */
-        enum errc code = core_transfer(node->core, node_now(node), 0);
+        enum errc code = node_transfer(node, 0);
         return code == ERR_UNAVAILABLE
                    ? because(change, code, "this node leads and nobody can take over from it")
                    : code;
@@ -117,7 +127,7 @@ static enum errc begin_transfer(struct node *node, struct node_change *change) {
     if (change->id == node->options.id) {
         return OK;
     }
-    code = core_transfer(node->core, node_now(node), change->id);
+    code = node_transfer(node, change->id);
     if (code == ERR_INVALID_PARAMETER) {
         return because(change, code, "no such node votes in this region");
     }

@@ -33,9 +33,12 @@ struct letter_list {
     struct letter **last;
 };
 
-/* What is known of a member besides the configuration. */
+/* What is known of a member besides the configuration, and of a stranger: a node of the region that
+ * dialled this one and is in no configuration known here. A node that joins, or was away while the
+ * membership changed, must be able to answer a leader that it does not know yet. */
 struct node_peer {
     uint64_t id;
+    bool is_stranger;
     char address[LIMIT_ADDRESS + 1]; /* as its last hello told; "" before */
     uint16_t level_min, level_max;   /* 0: not told yet */
     uint64_t caught_up_ms;           /* spare: since when it keeps up; 0: it does not */
@@ -97,6 +100,8 @@ struct node {
     uv_poll_t written_poll;
     uv_timer_t wake_timer;
     uv_timer_t tick_timer;
+    uv_timer_t lost_timer; /* runs in the next turn, for lost_peer */
+    uint64_t lost_peer;
     struct transport *transport; /* NULL: a group of one that stays alone */
     struct core *core;
     struct fsm *fsm;
@@ -108,8 +113,10 @@ struct node {
     struct letter_list leaders;
     struct node_change_state change;
     struct node_checkpoint checkpoint;
-    struct node_peer peers[LIMIT_PEERS];
+    struct node_peer peers[2 * LIMIT_PEERS];
     size_t n_peers;
+    uint64_t strangers_looked_ms;
+    bool has_to_dial;
     uint64_t
         members_digest; /* of the member list that the streams and the peer client were given */
     enum core_role role;
@@ -185,6 +192,8 @@ bool node_member_find(const struct node *node, uint64_t id, struct core_member *
 
 /* node_changes.c */
 void node_changes_take(struct node *node); /* from the mailbox */
+/* Begins to hand the leadership over (0: to any); counted. As core_transfer. */
+MUSTCHECK enum errc node_transfer(struct node *node, uint64_t target);
 void node_changes_look(struct node *node); /* what runs may have come further */
 void node_changes_close(struct node *node);
 

@@ -14,8 +14,9 @@
 #include <unistd.h>
 
 enum {
-    STABLE_MS = 3000,      /* a learner keeps up for so long before it votes */
-    KEEPS_UP_ENTRIES = 256 /* behind the leader's last entry */
+    STABLE_MS = 3000,       /* a learner keeps up for so long before it votes */
+    KEEPS_UP_ENTRIES = 256, /* behind the leader's last entry */
+    STRANGERS_MS = 2000,
 };
 
 bool node_member_find(const struct node *node, uint64_t id, struct core_member *ret) {
@@ -89,6 +90,9 @@ static void forget_peers(struct node *node) {
     for (size_t i = 0; i < node->n_peers; i++) {
         struct core_member member;
         if (node_member_find(node, node->peers[i].id, &member)) {
+            node->peers[i].is_stranger = false;
+            node->peers[kept++] = node->peers[i];
+        } else if (node->peers[i].is_stranger) {
             node->peers[kept++] = node->peers[i];
         } else if (node->options.peers != NULL) {
             peer_client_set_node(node->options.peers, node->peers[i].id, NULL);
@@ -108,38 +112,110 @@ static void tell_peer_client(struct node *node, const struct core_member *member
     }
 }
 
-void node_members_look(struct node *node) {
-    struct core_server servers[LIMIT_PEERS];
-    unsigned n = core_members_count(node->core);
-    uint64_t digest = digest_members(node);
+static struct node_peer *add_peer(struct node *node, uint64_t id, bool is_stranger) {
+    struct node_peer *peer;
 
-    if (digest == node->members_digest || node->transport == NULL) {
-        return;
+    if (node->n_peers == ARRAY_LEN(node->peers)) {
+        return NULL;
     }
-    node->members_digest = digest;
-    forget_peers(node);
+    peer = &node->peers[node->n_peers++];
+    *peer = (struct node_peer){.id = id, .is_stranger = is_stranger};
+    return peer;
+}
+
+/* The members where the configuration says they are, strangers where they told. */
+static void dial(struct node *node) {
+    struct core_server servers[LIMIT_PEERS + ARRAY_LEN(node->peers)];
+    size_t n = core_members_count(node->core);
+
     for (unsigned i = 0; i < n; i++) {
         struct core_member member;
         core_member_at(node->core, i, &member);
         servers[i] = (struct core_server){.id = member.id, .address = member.address};
-        if (node_peer_find(node, member.id) == NULL && node->n_peers < LIMIT_PEERS) {
-            node->peers[node->n_peers++] = (struct node_peer){.id = member.id};
+    }
+    for (size_t i = 0; i < node->n_peers; i++) {
+        const struct node_peer *peer = &node->peers[i];
+        if (peer->is_stranger) {
+            servers[n++] = (struct core_server){.id = peer->id, .address = peer->address};
+        }
+    }
+    transport_set_members(node->transport, servers, n);
+}
+
+void node_members_look(struct node *node) {
+    uint64_t digest;
+
+    if (node->transport == NULL) {
+        return;
+    }
+    digest = digest_members(node);
+    if (digest == node->members_digest) {
+        return;
+    }
+    node->members_digest = digest;
+    forget_peers(node);
+    for (unsigned i = 0; i < core_members_count(node->core); i++) {
+        struct core_member member;
+        core_member_at(node->core, i, &member);
+        if (node_peer_find(node, member.id) == NULL) {
+            (void)add_peer(node, member.id, false);
         }
         tell_peer_client(node, &member);
     }
-    transport_set_members(node->transport, servers, n);
+    dial(node);
     write_members_file(node);
 }
 
 void node_members_hello(struct node *node, const struct transport_hello *hello) {
     struct node_peer *peer = node_peer_find(node, hello->node);
+    bool has_moved;
 
     if (peer == NULL) {
-        return; /* no member here yet: it will say hello again when it is dialled */
+        peer = add_peer(node, hello->node, true);
     }
+    if (peer == NULL) {
+        return; /* more nodes than a region can have: it stays unanswered */
+    }
+    has_moved = strcmp(peer->address, hello->address) != 0;
     peer->level_min = hello->level_min;
     peer->level_max = hello->level_max;
     (void)snprintf(peer->address, sizeof(peer->address), "%s", hello->address);
+    if (peer->is_stranger && has_moved) {
+        node->has_to_dial = true; /* not from inside the transport */
+    }
+}
+
+/* Strangers that hung up are strangers no more. */
+static void forget_strangers(struct node *node) {
+    struct transport_peer streams[LIMIT_PEERS + ARRAY_LEN(node->peers)];
+    size_t n = transport_peers(node->transport, streams, ARRAY_LEN(streams));
+    size_t kept = 0;
+
+    for (size_t i = 0; i < node->n_peers; i++) {
+        bool is_here = !node->peers[i].is_stranger;
+        for (size_t k = 0; k < n && !is_here; k++) {
+            is_here = streams[k].node == node->peers[i].id && streams[k].is_accepted;
+        }
+        if (is_here) {
+            node->peers[kept++] = node->peers[i];
+        } else {
+            node->has_to_dial = true;
+        }
+    }
+    node->n_peers = kept;
+}
+
+/* Whoever is new is dialled first: only then the transport tells of its streams. */
+static void look_at_strangers(struct node *node) {
+    if (!node->has_to_dial && node_now(node) - node->strangers_looked_ms >= STRANGERS_MS) {
+        node->strangers_looked_ms = node_now(node);
+        forget_strangers(node);
+    }
+    if (node->has_to_dial) {
+        node->has_to_dial = false;
+        node->strangers_looked_ms = node_now(node);
+        dial(node);
+    }
 }
 
 /* ---- the leader's care ---- */
@@ -166,7 +242,7 @@ static void log_change(const char *event, uint64_t id, enum errc code) {
     char text[17];
 
     (void)snprintf(text, sizeof(text), "%016" PRIx64, id);
-    LOG_INFO(event, F_STR("node", text), F_STR("code", errc_name(code)));
+    LOG_INFO(event, F_STR("node", text), F_STR("code", code == OK ? "OK" : errc_name(code)));
 }
 
 /* Returns whether a change was begun. */
@@ -229,14 +305,18 @@ static void lead_elsewhere(struct node *node) {
         return;
     }
     node->transfer_tried_ms = node_now(node);
-    if (core_transfer(node->core, node_now(node), 0) != OK) {
+    if (node_transfer(node, 0) != OK) {
         return; /* nobody to take over: it stays, and refuses */
     }
     node_turn(node, "transfer", OK);
 }
 
 void node_members_tick(struct node *node) {
-    if (core_role(node->core) != CORE_LEADER || node->transport == NULL) {
+    if (node->transport == NULL) {
+        return;
+    }
+    look_at_strangers(node);
+    if (core_role(node->core) != CORE_LEADER) {
         return;
     }
     lead_elsewhere(node);

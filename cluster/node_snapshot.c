@@ -7,6 +7,7 @@
 #include "cluster/node_internal.h"
 
 #include "base/log.h"
+#include "base/metrics.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -108,9 +109,11 @@ static void made_checkpoint(uv_work_t *work, int status) {
         checkpoint->made_ms = node_now(node);
         manifest = (struct core_bytes){checkpoint->bytes.data, checkpoint->bytes.len};
         code = write_metadata(node, checkpoint->manifest->applied, trailing_of(node), manifest);
+        metric_add(METRIC_CHECKPOINTS, 1);
         LOG_INFO("raft.checkpoint", F_STR("id", checkpoint->id),
                  F_U64("index", checkpoint->manifest->applied),
-                 F_U64("files", checkpoint->manifest->n_files), F_STR("code", errc_name(code)));
+                 F_U64("files", checkpoint->manifest->n_files),
+                 F_STR("code", code == OK ? "OK" : errc_name(code)));
     } else if (code != OK) {
         LOG_WARN("raft.checkpoint_failed", F_STR("error", checkpoint->err.message));
     }

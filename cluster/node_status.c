@@ -2,6 +2,7 @@
 #include "cluster/node_internal.h"
 
 #include "base/log.h"
+#include "base/metrics.h"
 
 #include <string.h>
 #include <sys/statvfs.h>
@@ -139,8 +140,13 @@ static void fill_member(struct node *node, const struct transport_peer *streams,
     struct core_member member;
     const struct node_peer *peer;
     uint64_t now_ms = node_now(node);
+    bool was_installing;
 
     core_member_at(node->core, place, &member);
+    was_installing = ret->id == member.id && ret->is_installing;
+    if (member.is_installing && !was_installing && core_role(node->core) == CORE_LEADER) {
+        metric_add(METRIC_SNAPSHOTS_SENT, 1);
+    }
     peer = node_peer_find(node, member.id);
     *ret = (struct node_member){
         .id = member.id,

@@ -3,6 +3,8 @@
  * All reads that arrive together share one id of the core, and through it one confirmed round. */
 #include "cluster/node_internal.h"
 
+#include "base/metrics.h"
+
 static void answer(struct ticket *ticket, enum errc code) {
     ticket->code = code;
     ticket->done_cb(ticket);
@@ -22,6 +24,7 @@ void node_tickets_take(struct node *node) {
     }
     if (has_reads) {
         enum errc code = core_read(node->core, node_now(node), &read_id);
+        metric_add(METRIC_RAFT_READS, 1);
         if (code != OK) {
             node_die("read", code);
         }

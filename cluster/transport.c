@@ -193,6 +193,7 @@ static void on_tick(uv_timer_t *timer) {
         next = stream->next;
         stream_tick(stream);
     }
+    queue_pool_trim(&transport->pool);
     for (size_t i = 0; i < transport->n_listeners; i++) {
         if (transport->is_waiting[i]) {
             transport->is_waiting[i] =
@@ -303,6 +304,7 @@ void transport_free(struct transport *transport) {
     }
     CHECK(transport->n_handles == 0);
     tls_context_free(transport->tls);
+    queue_pool_fini(&transport->pool);
     free(transport->ca_path);
     free(transport->cert_path);
     free(transport->key_path);
@@ -326,7 +328,7 @@ bool transport_send(struct transport *transport, uint64_t to, struct core_bytes 
     return true;
 }
 
-static bool is_accepted(const struct transport *transport, uint64_t node) {
+bool transport_is_accepted(const struct transport *transport, uint64_t node) {
     for (const struct stream *stream = transport->streams; stream != NULL; stream = stream->next) {
         if (stream->peer == NULL && stream->phase == STREAM_OPEN && stream->node == node) {
             return true;
@@ -344,7 +346,7 @@ size_t transport_peers(const struct transport *transport, struct transport_peer 
         out[i] = (struct transport_peer){
             .node = peer->node,
             .is_connected = is_connected,
-            .is_accepted = is_accepted(transport, peer->node),
+            .is_accepted = transport_is_accepted(transport, peer->node),
             .queued_bytes = is_connected ? stream_queued(peer->stream) : 0,
             .dropped = peer->dropped,
         };

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "cluster/transport.h"
 #include "cluster/transport_frame.h"
+#include "cluster/transport_queue.h"
 
 #include <sys/socket.h>
 
@@ -43,16 +44,15 @@ struct stream {
     uv_write_t write;
     struct tls_stream *tls; /* owned */
     uint64_t since_ms;      /* it began, or was opened */
-    /* Writing: plaintext behind plain_at waits; cipher is with the socket while is_writing. */
-    struct buf plain;
-    size_t plain_at;
+    /* Writing: plaintext waits in the queue; cipher is with the socket while is_writing. */
+    struct queue plain;
     struct buf cipher;
     bool is_writing;
     size_t left_bytes; /* of cipher, and since when so many: to see that a write goes on */
     uint64_t left_ms;
     /* Reading: what is not a whole frame yet. */
     struct buf in;
-    bool was_large; /* a buffer above TRANSPORT_KEEP was used since the last tick */
+    bool was_large; /* more than TRANSPORT_KEEP of it was used since the last tick */
 };
 
 /* A member that is dialled. Its address never changes: another one is another peer. */
@@ -87,6 +87,7 @@ struct transport {
     uv_prepare_t prepare; /* the end of a turn: what was queued goes out */
     uv_timer_t tick;
     struct stream *streams; /* all that are not closed */
+    struct queue_pool pool; /* of the streams' queues */
     struct peer *peers[LIMIT_PEERS];
     size_t n_peers;
     size_t n_handles; /* and look-ups that libuv knows of */
@@ -134,5 +135,8 @@ void peer_remove(struct peer *peer);
 void transport_handle_closed(struct transport *transport);
 uint64_t transport_now(const struct transport *transport);
 void transport_node_text(uint64_t node, char out[TRANSPORT_NODE_TEXT]);
+
+/* An open stream that `node` has dialled. */
+bool transport_is_accepted(const struct transport *transport, uint64_t node);
 
 #endif

@@ -1,6 +1,5 @@
 /* One stream of transport.h: TCP, TLS, the two hellos, frames. */
 #include "base/log.h"
-#include "cluster/command.h"
 #include "cluster/transport_internal.h"
 
 #include <netinet/in.h>
@@ -45,7 +44,6 @@ static struct stream *stream_new(struct transport *transport) {
     stream->transport = transport;
     stream->phase = STREAM_CONNECTING;
     stream->since_ms = transport_now(transport);
-    buf_init(&stream->plain, FRAME_MAX);
     buf_init(&stream->in, FRAME_MAX);
     buf_init(&stream->cipher, 2 * TLS_STREAM_WRITE_MAX);
     CHECK(uv_tcp_init(transport->options.loop, &stream->tcp) == 0);
@@ -64,7 +62,7 @@ static void on_closed(uv_handle_t *handle) {
     struct transport *transport = stream->transport;
 
     tls_stream_free(stream->tls);
-    buf_fini(&stream->plain);
+    queue_clear(&stream->plain, &transport->pool);
     buf_fini(&stream->in);
     buf_fini(&stream->cipher);
     free(stream);
@@ -115,6 +113,9 @@ void stream_close(struct stream *stream, const char *reason) {
     uv_close((uv_handle_t *)&stream->tcp, on_closed);
     if (peer != NULL) {
         peer_stream_ended(peer, was_open, lived_ms, reason);
+    } else if (was_open && !transport->is_closing && transport->options.lost_cb != NULL &&
+               !transport_is_accepted(transport, stream->node)) {
+        transport->options.lost_cb(transport->options.arg, stream->node);
     }
 }
 
@@ -124,21 +125,7 @@ size_t stream_queued(const struct stream *stream) {
     size_t in_socket =
         stream->is_writing ? uv_stream_get_write_queue_size((const uv_stream_t *)&stream->tcp) : 0;
 
-    return stream->plain.len - stream->plain_at + in_socket;
-}
-
-/* Room for `size` bytes more: by moving what waits to the front when no more than what has gone is
- * moved, by memory otherwise. */
-static uint8_t *plain_reserve(struct stream *stream, size_t size) {
-    struct buf *plain = &stream->plain;
-    size_t left = plain->len - stream->plain_at;
-
-    if (plain->len + size > plain->room && stream->plain_at >= left) {
-        memmove(plain->data, plain->data + stream->plain_at, left);
-        plain->len = left;
-        stream->plain_at = 0;
-    }
-    return buf_reserve(plain, size);
+    return stream->plain.len + in_socket;
 }
 
 /* The other side's hello is awaited, or ours is under way: nothing waits in front of it. */
@@ -154,45 +141,39 @@ static void send_hello(struct stream *stream) {
 
     (void)snprintf(hello.region, sizeof(hello.region), "%s", transport->region);
     (void)snprintf(hello.address, sizeof(hello.address), "%s", transport->address);
-    buf_append(&stream->plain, frame, frame_hello_encode(&hello, frame));
+    /* Without memory it is not sent, and the other side gives up in time. */
+    (void)!queue_append(&stream->plain, &stream->transport->pool, frame,
+                        frame_hello_encode(&hello, frame), NULL, 0);
 }
 
 bool stream_send(struct stream *stream, struct core_bytes message) {
-    const size_t size = FRAME_HEADER + message.len;
+    uint8_t header[FRAME_HEADER];
     size_t queued = stream_queued(stream);
-    uint8_t *at;
 
-    if (queued > 0 && queued + size > LIMIT_TRANSPORT_QUEUE) {
+    if (queued > 0 && queued + FRAME_HEADER + message.len > LIMIT_TRANSPORT_QUEUE) {
         return false;
     }
-    at = plain_reserve(stream, size);
-    if (at == NULL) {
-        stream->plain.failed = false; /* no memory now: this message is lost, not the stream */
+    frame_header_encode(FRAME_MESSAGE, message.len, header);
+    if (!queue_append(&stream->plain, &stream->transport->pool, header, sizeof(header),
+                      message.data, message.len)) {
         return false;
     }
-    frame_header_encode(FRAME_MESSAGE, message.len, at);
-    memcpy(at + FRAME_HEADER, message.data, message.len);
-    stream->plain.len += size;
-    stream->was_large |= stream->plain.room > TRANSPORT_KEEP;
     stream->transport->has_queued = true;
     return true;
 }
 
-/* Moves the next of what is queued into the empty `cipher`. */
+/* Moves the next of what is queued, as much as one write takes, into the empty `cipher`. */
 static enum errc encrypt_next(struct stream *stream, struct err *err) {
-    size_t len = stream->plain.len - stream->plain_at;
+    size_t room = tls_stream_is_open(stream->tls) ? TLS_STREAM_WRITE_MAX : 0;
     enum errc errc = OK;
 
-    len = len < TLS_STREAM_WRITE_MAX ? len : TLS_STREAM_WRITE_MAX;
-    if (len > 0 && tls_stream_is_open(stream->tls)) {
-        errc = tls_stream_write(stream->tls, stream->plain.data + stream->plain_at, len, err);
-        stream->plain_at += len;
-    }
-    if (stream->plain_at == stream->plain.len) {
-        /* Raft's messages carry sealed values only: they are wiped when the memory is given back,
-           not each time. */
-        stream->plain.len = 0;
-        stream->plain_at = 0;
+    while (errc == OK && room > 0 && stream->plain.len > 0) {
+        size_t len = 0;
+        const uint8_t *front = queue_front(&stream->plain, &len);
+        len = len < room ? len : room;
+        errc = tls_stream_write(stream->tls, front, len, err);
+        queue_drop(&stream->plain, &stream->transport->pool, len);
+        room -= len;
     }
     stream->cipher.len = 0; /* the socket has it */
     if (errc == OK && tls_stream_send(stream->tls, &stream->cipher) != OK) {
@@ -614,7 +595,6 @@ void stream_tick(struct stream *stream) {
         }
     }
     if (!stream->was_large) {
-        give_back(&stream->plain);
         give_back(&stream->in);
     }
     stream->was_large = false;

@@ -111,6 +111,11 @@ MUSTCHECK enum errc tls_request_sign(const char *ca_cert_path, const char *ca_ke
                                      uint64_t node, struct buf *ret_cert, struct err *err);
 /* When a certificate ends, seconds since 1970. */
 MUSTCHECK enum errc tls_cert_expiry(const char *cert_path, int64_t *ret, struct err *err);
+/* Of the certificates in these bytes of a stranger, the one with this fingerprint (64 hex digits),
+ * alone, as a new file: whatever else is there is trusted by nobody. ERR_ACCESS_DENIED: none has
+ * it. ERR_INVALID_PARAMETER: no fingerprint. Never overwrites. */
+MUSTCHECK enum errc tls_authority_keep(const uint8_t *pem, size_t len, const char *fingerprint,
+                                       const char *cert_path, struct err *err);
 /* SHA-256 fingerprint of a certificate file as 64 hex digits. */
 MUSTCHECK enum errc tls_fingerprint(const char *cert_path, char out[65], struct err *err);
 

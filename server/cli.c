@@ -12,9 +12,10 @@
 #include "server/config.h"
 #include "server/dev.h"
 #include "server/fault.h"
+#include "server/node_cli.h"
+#include "server/options.h"
 #include "server/server.h"
 
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,48 +50,6 @@ static void block_stop_signals(void) {
           sigaddset(&signals, SIGINT) == 0 && sigaddset(&signals, SIGHUP) == 0 &&
           sigaddset(&signals, SIGUSR2) == 0);
     CHECK(sigprocmask(SIG_BLOCK, &signals, NULL) == 0);
-}
-
-/* One `--name VALUE` of a subcommand. */
-struct option_slot {
-    const char *name;
-    const char **value;
-    bool required;
-};
-
-enum { OPTIONS_MAX = 12 };
-
-/* Reads only options that take a value; false and a message otherwise. */
-static bool read_options(int argc, char **argv, const struct option_slot *slots, size_t n) {
-    struct option options[OPTIONS_MAX + 1] = {{0}};
-    int at = 0;
-
-    CHECK(n <= OPTIONS_MAX);
-    for (size_t i = 0; i < n; i++) {
-        options[i] = (struct option){slots[i].name, required_argument, NULL, 0};
-    }
-    optind = 0;
-    for (;;) {
-        int got = getopt_long(argc, argv, "", options, &at);
-        if (got == -1) {
-            break;
-        }
-        if (got != 0) {
-            return false;
-        }
-        *slots[at].value = optarg;
-    }
-    if (optind != argc) {
-        (void)fprintf(stderr, "redoubt: unexpected argument '%s'\n", argv[optind]);
-        return false;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (slots[i].required && *slots[i].value == NULL) {
-            (void)fprintf(stderr, "redoubt: --%s is missing\n", slots[i].name);
-            return false;
-        }
-    }
-    return true;
 }
 
 static int run_server(const struct subcommand *self, int argc, char **argv) {
@@ -225,7 +184,7 @@ static int run_region_ca(const struct subcommand *self, int argc, char **argv) {
     return EXIT_SUCCESS;
 }
 
-/* A node's id as <data>/node-id has it; 0 is none. */
+/* A node's id as `redoubt node id` prints it; 0 is none. */
 static bool read_node(const char *text, uint64_t *ret) {
     uint8_t bytes[NODE_DIGITS / 2];
 
@@ -259,6 +218,12 @@ static int run_region_cert(const struct subcommand *self, int argc, char **argv)
     }
     return tls_cert_create(ca_cert, ca_key, region, node, cert, key, &err) == OK ? EXIT_SUCCESS
                                                                                  : fail(&err);
+}
+
+static int run_node(const struct subcommand *self, int argc, char **argv) {
+    int status = node_cli(self->name, argc, argv);
+
+    return status == NODE_CLI_USAGE ? usage(self) : status;
 }
 
 static int run_config_example(const struct subcommand *self, int argc, char **argv) {
@@ -328,6 +293,25 @@ static const struct subcommand subcommands[] = {
     {"region", "cert",
      "--ca-cert FILE --ca-key FILE --region NAME [--node ID] --cert FILE --key FILE",
      "Make the certificate of a region, or of one of its nodes", run_region_cert},
+    {"node", "id", "--config FILE", "Print this node's id; make it when there is none", run_node},
+    {"node", "bootstrap", "--config FILE [--members ID=RAFT,PEER;ID=RAFT,PEER...]",
+     "Begin a new region with this node, or with these; the same on each of them", run_node},
+    {"node", "token", "--config FILE [--lifetime SECONDS]",
+     "Make a permission for a new node to join", run_node},
+    {"node", "join",
+     "--config FILE --address HOST:PEERPORT --token-file FILE|- --ca-sha256 HEX [--learner yes]",
+     "Join this node to its region", run_node},
+    {"node", "list", "--config FILE [--json yes]", "Show the nodes of the region", run_node},
+    {"node", "status", "--config FILE [--json yes]", "Show this node", run_node},
+    {"node", "promote", "ID --config FILE", "Make a node that joined a voter", run_node},
+    {"node", "remove", "ID --config FILE", "Take a node out of the region", run_node},
+    {"node", "transfer", "[ID] --config FILE", "Let another node lead", run_node},
+    {"node", "raise-level", "--config FILE",
+     "Allow what this release brought; earlier releases cannot be used any more", run_node},
+    {"node", "recover", "--config FILE --force-single yes-i-lose-what-others-have",
+     "When most nodes are lost for good: go on with this one alone", run_node},
+    {"node", "rebuild", "--config FILE [--address HOST:PEERPORT]",
+     "Give this node new data from its region, when its own are damaged", run_node},
     {NULL, "operations", "--json | --markdown", "Print the table of API operations",
      run_operations},
     {NULL, "metrics", "--markdown", "Print the table of metrics", run_metrics},

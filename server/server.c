@@ -290,6 +290,7 @@ static enum errc open_doors(struct parts *parts, const struct config *config, st
 static enum errc open_telemetry(struct parts *parts, const struct config *config, struct err *err) {
     parts->telemetry = (struct telemetry){
         .service = &parts->service,
+        .installer = parts->installer,
         .data = config->data,
         .certificates = {[METRIC_CERTIFICATE_API] =
                              config->api_cert[0] != '\0' ? config->api_cert : NULL,
@@ -462,6 +463,7 @@ static void reload(struct parts *parts) {
     LOG_INFO("server.reload");
     node_reload(parts->node);
     peer_client_reload(parts->peers);
+    telemetry_reload(&parts->telemetry);
 }
 
 /* Until a signal that ends the house. */

@@ -273,6 +273,76 @@ def test_connections(running):
     assert scrape(running, EAST)['redoubt_http_bodies_bytes{door="api"}'] == 0
 
 
+@pytest.fixture(scope="module")
+def group():
+    with Cluster(regions=(EAST,), nodes=3) as cluster:
+        yield cluster.start()
+
+
+def labelled(series, name):
+    """{label: value} of the series of one name with one label."""
+    return {match.group(1): value for key, value in series.items() for match in [re.fullmatch(name + r'\{\w+="(.*)"\}', key)] if match}
+
+
+def test_a_group_of_three(group):
+    """Each node tells its part: what the leader alone knows, and what is the same everywhere."""
+    client = group.client(EAST)
+    name = "g-" + uuid.uuid4().hex
+    client.create_secret(Name=name, SecretString="v")
+    leader = group.wait_leader(EAST)
+    told = {node: json.loads(get(group.metrics_endpoint(node) + "/status")[2]) for node in group.nodes_of(EAST)}
+    ids = {answer["node"] for answer in told.values()}
+    assert len(ids) == 3
+    for node, answer in told.items():
+        assert answer["ready"] and answer["raft"]["leader"] == told[leader]["node"]
+        assert {member["id"] for member in answer["raft"]["members"]} == ids
+        assert all((member["match"] is not None) == (node == leader) for member in answer["raft"]["members"])
+    series = eventually(lambda: (lambda s: s if s.get("redoubt_raft_live_voters") == 3 else None)(scrape(group, leader)), what="3 voters")
+    assert series["redoubt_raft_voters"] == series["redoubt_raft_members"] == 3
+    assert set(labelled(series, "redoubt_raft_member_match_index")) == ids
+    assert set(labelled(series, "redoubt_raft_member_connected").values()) == {1} and len(labelled(series, "redoubt_raft_member_connected")) == 2
+    follower = group.followers(EAST)[0]
+    before = scrape(group, follower)
+    assert before['redoubt_raft_role{role="follower"}'] == 1 and before["redoubt_raft_leader_known"] == 1
+    assert "redoubt_raft_live_voters" not in before and not labelled(before, "redoubt_raft_member_match_index")
+    # A write at a follower is judged and counted at the leader; a read is its own.
+    group.client(EAST, via=follower).put_secret_value(SecretId=name, SecretString="w")
+    assert group.client(EAST, via=follower).get_secret_value(SecretId=name)["SecretString"] == "w"
+    after = scrape(group, follower)
+    assert requests(after, "PutSecretValue") == requests(before, "PutSecretValue")
+    assert after['redoubt_requests_forwarded_total{outcome="ok"}'] - before['redoubt_requests_forwarded_total{outcome="ok"}'] == 1
+    assert requests(scrape(group, leader), "PutSecretValue") - requests(series, "PutSecretValue") == 1
+    assert requests(after, "GetSecretValue") - requests(before, "GetSecretValue") == 1
+    assert after["redoubt_raft_reads_total"] > before["redoubt_raft_reads_total"]
+
+
+def test_a_leader_that_dies_is_seen(group):
+    old = group.wait_leader(EAST)
+    before = {node: scrape(group, node) for node in group.followers(EAST)}
+    group.kill(old)
+    try:
+        new = group.wait_leader(EAST, other_than=old)
+        series = eventually(lambda: (lambda s: s if s.get("redoubt_raft_live_voters") == 2 else None)(scrape(group, new)), what="2 voters")
+        assert series["redoubt_raft_elections_total"] > before[new]["redoubt_raft_elections_total"]
+        assert series["redoubt_raft_leader_changes_total"] > before[new]["redoubt_raft_leader_changes_total"]
+        assert series["redoubt_raft_term"] > before[new]["redoubt_raft_term"]
+        # Without a majority a node lives, is not ready, and says why to whom runs it.
+        other = group.followers(EAST)[0]
+        group.kill(new)
+        eventually(lambda: get(group.endpoint(other) + "/readyz")[::2] == (503, "not ready\n"), what="not ready")
+        status, _, reason = get(group.metrics_endpoint(other) + "/readyz")
+        assert status == 503 and "majority" in reason
+        assert get(group.endpoint(other) + "/livez")[0] == 200
+        series = scrape(group, other)
+        assert series["redoubt_node_ready"] == 0 and series["redoubt_raft_leader_known"] == 0
+        assert json.loads(get(group.metrics_endpoint(other) + "/status")[2])["reason"] == reason
+    finally:
+        for node in group.nodes_of(EAST):
+            if node not in group.processes:
+                group.start(node, wait=False)
+        group.wait_ready(EAST)
+
+
 def settings(tmp_path, text):
     """The exit of a server with these lines in [metrics], and what it says."""
     import subprocess

@@ -230,6 +230,31 @@ static void test_write_is_lost(void **state) {
     answered(503, "ServiceUnavailable", OVERLOADED);
 }
 
+/* A leader that is asked and sleeps is not waited for when another one leads. */
+static void test_leader_is_replaced(void **state) {
+    fake.leader = OTHER;
+    ask("PutSecretValue");
+    told_now(OK, OTHER);
+    look();
+    fake.leader = 0; /* an election: perhaps it stays */
+    look();
+    assert_int_equal(exchange.replies, 0);
+    fake.leader = THIRD;
+    look();
+    answered(503, "ServiceUnavailable", NOT_KNOWN);
+    assert_false(is_timed(false));
+    back_now(OK, false, 200, "HTTP/1.1 200 OK\r\n\r\n");
+    (void)follower(state);
+    fake.leader = OTHER;
+    ask("PutSecretValue");
+    told_now(OK, OTHER);
+    call_back(OK, false, 200, "HTTP/1.1 200 OK\r\n\r\n");
+    fake.leader = THIRD;
+    look(); /* just before its answer is looked at */
+    answered(503, "ServiceUnavailable", NOT_KNOWN);
+    run_posted();
+}
+
 /* --- writes at a leader --- */
 
 static void test_leader_writes_without_asking(void **state) {
@@ -774,6 +799,7 @@ int main(void) {
         FOLLOWING(test_write_tries_again),
         FOLLOWING(test_search_ends),
         FOLLOWING(test_write_is_lost),
+        FOLLOWING(test_leader_is_replaced),
         LEADING(test_leader_writes_without_asking),
         LEADING(test_leadership_is_lost),
         LEADING(test_full_disk_of_one),

@@ -165,6 +165,12 @@ static inline void deadline(void) {
     strike(true);
 }
 
+/* The look whether the leader that was asked still leads. */
+static inline void look(void) {
+    assert_true(is_timed(false));
+    strike(false);
+}
+
 /* The pause between two looks for a leader. */
 static inline void pause_over(void) {
     strike(false);

@@ -454,5 +454,6 @@ int main(void) {
     };
 
     log_setup(getenv("REDOUBT_TEST_LOG") ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "test");
+    cmocka_set_test_filter(getenv("REDOUBT_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,7 +86,7 @@ static void *write_on(void *arg) {
     struct txn *txn = txn_new(writer->engine);
     struct log_batch *batch = log_batch_new(writer->engine);
 
-    while (!atomic_load(&writer->stopping)) {
+    while (!atomic_load(&writer->stopping) && writer->next < 12000) {
         rig_write(writer->engine, txn, batch, writer->next, writer->next % 16 == 0);
         writer->next++;
     }

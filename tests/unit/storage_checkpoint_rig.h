@@ -75,13 +75,13 @@ static inline void rig_write(struct engine *engine, struct txn *txn, struct log_
     txn_commit(txn, index);
 }
 
-/* Entries and state from `first` to `last`, a sync for every 64. */
+/* Entries and state from `first` to `last`, a sync for every 1024. */
 static inline void rig_fill(struct engine *engine, uint64_t first, uint64_t last) {
     struct txn *txn = txn_new(engine);
     struct log_batch *batch = log_batch_new(engine);
 
     for (uint64_t i = first; i <= last; i++) {
-        rig_write(engine, txn, batch, i, i % 64 == 0 || i == last);
+        rig_write(engine, txn, batch, i, i % 1024 == 0 || i == last);
     }
     log_batch_free(batch);
     txn_free(txn);
