@@ -112,8 +112,14 @@ static void group_start(struct group *group, void (*dirty)(void *arg, const char
                                          .world = world_system(),
                                          .dirty_cb = dirty,
                                          .dirty_arg = arg};
+    const struct core_server self = {.id = 1, .address = "self"};
+    bool has_beginning = false;
     struct err err;
 
+    assert_int_equal(node_has_beginning(group->engine, &has_beginning, &err), OK);
+    if (!has_beginning) {
+        assert_int_equal(node_bootstrap(group->engine, &self, 1, &err), OK);
+    }
     if (node_start(&options, &group->node, &err) != OK) {
         fail_msg("%s", err.message);
     }
