@@ -252,6 +252,13 @@ static enum errc begin_own_term(struct core *core) {
                                                  .voted_for = core->raft.voted_for});
 }
 
+/* As libraft leaves it when a follower becomes something else. */
+static void forget_leader(struct core *core) {
+    raft_free(core->raft.follower_state.current_leader.address);
+    core->raft.follower_state.current_leader.address = NULL;
+    core->raft.follower_state.current_leader.id = 0;
+}
+
 /* A follower forgets a leader that is silent for an election timeout when it becomes a candidate.
  * One that does not vote never does, and would refuse its vote (core_receive.c) to every candidate
  * for the sake of a leader that is long gone. */
@@ -260,10 +267,24 @@ static void forget_silent_leader(struct core *core) {
         raft_timeout(&core->raft) > core->now_ms) {
         return;
     }
-    /* As libraft leaves it when a follower becomes something else. */
-    raft_free(core->raft.follower_state.current_leader.address);
-    core->raft.follower_state.current_leader.address = NULL;
-    core->raft.follower_state.current_leader.id = 0;
+    forget_leader(core);
+}
+
+/* By an election timer that is about to expire, at another moment on each node: they still ask for
+ * pre-votes, and whoever hears of the leader refuses his. */
+enum errc core_peer_lost(struct core *core, uint64_t now_ms, uint64_t peer) {
+    CHECK(core->is_started);
+    core_begin(core, now_ms);
+    if (core->role == CORE_FOLLOWER && core->raft.follower_state.current_leader.id == peer &&
+        core_is_voter(core) && !core_is_installing(core)) {
+        unsigned timeout_ms = core->raft.follower_state.randomized_election_timeout;
+        uint64_t expires_ms = core->now_ms + timeout_ms % core->heartbeat_ms;
+        forget_leader(core);
+        if (expires_ms > timeout_ms && raft_timeout(&core->raft) > expires_ms) {
+            core->raft.election_timer_start = expires_ms - timeout_ms;
+        }
+    }
+    return core_end(core);
 }
 
 enum errc core_wake(struct core *core, uint64_t now_ms) {

@@ -227,6 +227,24 @@ static void on_hello(void *arg, const struct transport_hello *hello) {
     node_members_hello(arg, hello);
 }
 
+static void on_lost_timer(uv_timer_t *timer) {
+    struct node *node = timer->data;
+
+    node_turn(node, "peer lost", core_peer_lost(node->core, node_now(node), node->lost_peer));
+}
+
+/* Of several at once the leader counts: the core looks whether it was he. */
+static void on_lost(void *arg, uint64_t peer) {
+    struct node *node = arg;
+
+    if (node->is_closing || (uv_is_active((const uv_handle_t *)&node->lost_timer) &&
+                             node->lost_peer == core_leader_id(node->core))) {
+        return;
+    }
+    node->lost_peer = peer;
+    CHECK(uv_timer_start(&node->lost_timer, on_lost_timer, 0, 0) == 0);
+}
+
 static void close_loop(struct node *node);
 
 static void on_proposals(uv_poll_t *poll, int status, int events) {
@@ -291,6 +309,7 @@ static void close_loop(struct node *node) {
     uv_close((uv_handle_t *)&node->written_poll, NULL);
     uv_close((uv_handle_t *)&node->wake_timer, NULL);
     uv_close((uv_handle_t *)&node->tick_timer, NULL);
+    uv_close((uv_handle_t *)&node->lost_timer, NULL);
     if (node->transport != NULL) {
         transport_close(node->transport, on_transport_closed);
     }
@@ -374,6 +393,8 @@ static void init_loop(struct node *node) {
     watch(node, &node->written_poll, log_writer_fd(node->writer), on_written);
     CHECK(uv_timer_init(&node->loop, &node->wake_timer) == 0);
     CHECK(uv_timer_init(&node->loop, &node->tick_timer) == 0);
+    CHECK(uv_timer_init(&node->loop, &node->lost_timer) == 0);
+    node->lost_timer.data = node;
     node->wake_timer.data = node;
     node->tick_timer.data = node;
     CHECK(uv_timer_start(&node->tick_timer, on_tick, NODE_TICK_MS, NODE_TICK_MS) == 0);
@@ -389,6 +410,9 @@ static enum errc open_transport(struct node *node, struct err *err) {
                                               .tls = node->options.tls,
                                               .message_cb = on_message,
                                               .hello_cb = on_hello,
+                                              .lost_cb = on_lost,
+                                              .level_min = 1,
+                                              .level_max = COMMAND_LEVEL,
                                               .arg = node};
 
     return node->options.listen != NULL ? transport_new(&options, &node->transport, err) : OK;

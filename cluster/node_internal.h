@@ -100,6 +100,8 @@ struct node {
     uv_poll_t written_poll;
     uv_timer_t wake_timer;
     uv_timer_t tick_timer;
+    uv_timer_t lost_timer; /* runs in the next turn, for lost_peer */
+    uint64_t lost_peer;
     struct transport *transport; /* NULL: a group of one that stays alone */
     struct core *core;
     struct fsm *fsm;

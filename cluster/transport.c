@@ -328,7 +328,7 @@ bool transport_send(struct transport *transport, uint64_t to, struct core_bytes 
     return true;
 }
 
-static bool is_accepted(const struct transport *transport, uint64_t node) {
+bool transport_is_accepted(const struct transport *transport, uint64_t node) {
     for (const struct stream *stream = transport->streams; stream != NULL; stream = stream->next) {
         if (stream->peer == NULL && stream->phase == STREAM_OPEN && stream->node == node) {
             return true;
@@ -346,7 +346,7 @@ size_t transport_peers(const struct transport *transport, struct transport_peer 
         out[i] = (struct transport_peer){
             .node = peer->node,
             .is_connected = is_connected,
-            .is_accepted = is_accepted(transport, peer->node),
+            .is_accepted = transport_is_accepted(transport, peer->node),
             .queued_bytes = is_connected ? stream_queued(peer->stream) : 0,
             .dropped = peer->dropped,
         };

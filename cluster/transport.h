@@ -51,6 +51,9 @@ struct transport_options {
     void (*message_cb)(void *arg, uint64_t from, struct core_bytes message);
     /* Once per stream, in either direction, before any message of it. */
     void (*hello_cb)(void *arg, const struct transport_hello *hello);
+    /* The stream that a node had dialled ended and no newer one stands: its process may be gone.
+     * Only takes note: it may come out of transport_send. May be NULL. */
+    void (*lost_cb)(void *arg, uint64_t node);
     void *arg;
 };
 

@@ -136,4 +136,7 @@ void transport_handle_closed(struct transport *transport);
 uint64_t transport_now(const struct transport *transport);
 void transport_node_text(uint64_t node, char out[TRANSPORT_NODE_TEXT]);
 
+/* An open stream that `node` has dialled. */
+bool transport_is_accepted(const struct transport *transport, uint64_t node);
+
 #endif

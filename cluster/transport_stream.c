@@ -113,6 +113,9 @@ void stream_close(struct stream *stream, const char *reason) {
     uv_close((uv_handle_t *)&stream->tcp, on_closed);
     if (peer != NULL) {
         peer_stream_ended(peer, was_open, lived_ms, reason);
+    } else if (was_open && !transport->is_closing && transport->options.lost_cb != NULL &&
+               !transport_is_accepted(transport, stream->node)) {
+        transport->options.lost_cb(transport->options.arg, stream->node);
     }
 }
 
