@@ -17,7 +17,7 @@ void set_level_apply(struct txn *txn, const struct apply_context *context,
     }
     region = state_region(txn);
     if (region == NULL) {
-        refuse_default(result, ERR_UNAVAILABLE); /* command_apply asks for its name before this */
+        refuse_malformed(result); /* nothing to raise: the region has not begun */
         return;
     }
     level = region->has_level ? region->level : VIEW_LEVEL_FIRST;
