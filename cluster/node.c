@@ -347,12 +347,13 @@ static enum errc start_core(struct node *node, const struct log_image *image, st
     struct core_persisted persisted = {
         .term = image->term,
         .voted_for = image->voted_for,
+        /* Without the manifest: the checkpoint of a former life is removed at start, and a follower
+         * that was sent to it would find nothing. One that needs it gets a new one. */
         .snapshot = {.index = image->snapshot.index,
                      .term = image->snapshot.term,
                      .configuration_index = image->snapshot.configuration_index,
                      .configuration = {image->snapshot.configuration,
-                                       image->snapshot.configuration_len},
-                     .manifest = {image->snapshot.manifest, image->snapshot.manifest_len}},
+                                       image->snapshot.configuration_len}},
         .first_index = image->first_index,
         .entries = entries,
         .n_entries = image->n_entries,
