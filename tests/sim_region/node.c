@@ -218,6 +218,10 @@ static void execute(struct region *region, struct node *node, const struct core_
         snapshot_install(region, node, &effect->snapshot);
         break;
     case CORE_EFFECT_SEND:
+        if (core_term(node->core) > node->term) {
+            region_fail("node %u speaks in term %" PRIu64 ", which is not on its disk", node->id,
+                        core_term(node->core));
+        }
         stream_send(region, node->id, (unsigned)effect->peer, effect->message);
         break;
     case CORE_EFFECT_APPLY:
