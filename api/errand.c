@@ -9,7 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HOLD_EXCHANGE = 1, HOLD_IO = 2, ANSWER_MAX = 256 * 1024, SENTENCE = 512 };
+enum {
+    HOLD_EXCHANGE = 1,
+    HOLD_IO = 2,
+    ANSWER_MAX = 256 * 1024,
+    SENTENCE = 512,
+    TRIES = 10,
+    AGAIN_MS = 200, /* a new leader is known everywhere after a heartbeat */
+};
 
 static void errand_release(struct errand *errand, unsigned hold) {
     CHECK((errand->holds & hold) != 0);
@@ -31,7 +38,9 @@ static void errand_answer(struct errand *errand, int status, const uint8_t *body
 
     CHECK((errand->holds & HOLD_EXCHANGE) != 0);
     worker_timer_cancel(errand->timer);
+    worker_timer_cancel(errand->again);
     errand->timer = NULL;
+    errand->again = NULL;
     exchange_reply(errand->exchange, &response);
     errand->exchange = NULL;
     errand_release(errand, HOLD_EXCHANGE);
@@ -123,13 +132,33 @@ static void errand_wait_not(struct errand *errand, enum errc code) {
     errand_fail(errand, code, "%s", errc_sentence(code));
 }
 
+static void errand_find_leader(struct errand *errand);
+
+static void errand_again(void *arg) {
+    struct errand *errand = arg;
+
+    errand->again = NULL;
+    errand_find_leader(errand);
+}
+
+/* Who was asked does not lead any more; a leader that is to be removed hands over first, for one.
+ * Between nodes the one who asked goes on from here. */
+static void errand_not_leader(struct errand *errand) {
+    if (!errand->is_forwarded && ++errand->tries < TRIES) {
+        errand->again = worker_timer_start(errand->worker, AGAIN_MS, errand_again, errand);
+    }
+    if (errand->again == NULL) {
+        errand_fail(errand, ERR_NOT_LEADER, "The leader has just changed. Try again.");
+    }
+}
+
 /* --- a command --- */
 
 static void proposal_back(struct errand *errand) {
     const struct proposal *proposal = errand->proposal;
 
     if (proposal->code == ERR_NOT_LEADER) {
-        errand_fail(errand, ERR_NOT_LEADER, "The leader has just changed. Try again.");
+        errand_not_leader(errand);
     } else if (proposal->code != OK) {
         errand_fail(errand, proposal->code, "%s", errc_sentence(proposal->code));
     } else if (proposal->result->code != OK) {
@@ -166,7 +195,7 @@ static void change_back(struct errand *errand) {
     const struct node_change *change = &errand->change;
 
     if (change->code == ERR_NOT_LEADER) {
-        errand_fail(errand, ERR_NOT_LEADER, "The leader has just changed. Try again.");
+        errand_not_leader(errand);
     } else if (change->code != OK) {
         errand_fail(errand, change->code, "%s",
                     change->reason[0] != '\0' ? change->reason : errc_sentence(change->code));
@@ -199,7 +228,9 @@ static void call_back(struct errand *errand) {
 
     if (errand->then != NULL && (!is_json || call->status != 200)) {
         errand->then(errand);
-    } else if (is_json && call->status != admin_status_of(ERR_NOT_LEADER)) {
+    } else if (is_json && call->status == admin_status_of(ERR_NOT_LEADER)) {
+        errand_not_leader(errand);
+    } else if (is_json) {
         errand_answer(errand, call->status, call->response.data, call->response.len);
     } else if (call->code == OK || call->is_unsent) {
         errand_fail(errand, ERR_UNAVAILABLE, "The leader cannot be reached from here. Try again.");

@@ -2,7 +2,8 @@
  * answered once, in JSON (api/admin_wire.h).
  *
  *   errand_begin -> who leads? -> here: the row's run -> waits (a command, a change) -> answer
- *                             \-> another node: its peer door, POST /v1/admin -> its answer
+ *                    ^        \-> another node: its peer door, POST /v1/admin -> its answer
+ *                    \-- it does not lead (any more): every row can be run again
  *
  * For admin_door.c and join_door.c. Everything here runs on the exchange's worker; what comes back
  * on another thread is passed on with worker_post. Holds are bits: HOLD_EXCHANGE until the one
@@ -34,6 +35,8 @@ struct errand {
     struct exchange *exchange; /* not to be touched without HOLD_EXCHANGE */
     struct worker *worker;
     struct worker_timer *timer;
+    struct worker_timer *again; /* until the next leader is asked */
+    unsigned tries;
     struct worker_task task;
     errand_fn *back; /* looks at what was waited for, */
     errand_fn *then; /* and goes on with this */

@@ -54,10 +54,27 @@ static void answer_health(struct exchange *exchange, const struct service *servi
     buf_fini(&body);
 }
 
+/* Apart, because a status is large and every request of the API passes by. */
+static void answer_probe(struct exchange *exchange, const struct service *service,
+                         bool is_detailed) {
+    struct node_status status;
+    const char *reason;
+
+    node_status(service->node, &status);
+    if (health_path_is(exchange_request(exchange), "/health")) {
+        answer_health(exchange, service, &status);
+        return;
+    }
+    reason = health_reason(&status);
+    if (reason == NULL) {
+        response_send_text(exchange, 200, "ok\n");
+    } else {
+        response_send_text(exchange, 503, is_detailed ? reason : "not ready\n");
+    }
+}
+
 bool health_handle(struct exchange *exchange, const struct service *service, bool is_detailed) {
     const struct http_request *request = exchange_request(exchange);
-    struct node_status status = {.role = ""};
-    const char *reason;
 
     if (health_path_is(request, "/livez")) {
         response_send_text(exchange, 200, "ok\n");
@@ -66,16 +83,6 @@ bool health_handle(struct exchange *exchange, const struct service *service, boo
     if (!health_path_is(request, "/readyz") && !health_path_is(request, "/health")) {
         return false;
     }
-    node_status(service->node, &status);
-    if (health_path_is(request, "/health")) {
-        answer_health(exchange, service, &status);
-        return true;
-    }
-    reason = health_reason(&status);
-    if (reason == NULL) {
-        response_send_text(exchange, 200, "ok\n");
-    } else {
-        response_send_text(exchange, 503, is_detailed ? reason : "not ready\n");
-    }
+    answer_probe(exchange, service, is_detailed);
     return true;
 }

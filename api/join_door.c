@@ -177,6 +177,7 @@ void join_run(struct errand *errand) {
     Redoubt__JoinTokenUse command = REDOUBT__JOIN_TOKEN_USE__INIT;
     uint8_t digest[DIGEST_SIZE];
 
+    buf_reset(&errand->certificate);
     digest_sha256(errand->ask.token, strlen(errand->ask.token), digest);
     if (!join_is_sound(errand, digest)) {
         return;

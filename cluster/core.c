@@ -195,9 +195,15 @@ static enum errc step_start(struct core *core, const struct core_persisted *p, u
                                 .buf = {.base = (void *)(uintptr_t)entry->data, .len = entry->len}};
     }
     event.start.entries = entries;
-    rc = core_step(core, &event);
+    rc = core_step_only(core, &event);
     free(entries);
-    return rc;
+    /* What was applied was committed. libraft knows only of the snapshot, and might never learn: a
+     * leader that cannot commit before another voter has caught up, while that one needs a snapshot
+     * of this state. */
+    if (core->raft.commit_index < p->applied) {
+        core->raft.commit_index = p->applied;
+    }
+    return rc == OK ? core_advance(core) : rc;
 }
 
 enum errc core_start(struct core *core, uint64_t now_ms, const struct core_persisted *persisted) {

@@ -221,20 +221,22 @@ static void complete_append_result(const struct core *core,
 }
 
 /* libraft leaves fields unset (whatever lay on its stack) when it refuses a message of an old term.
- * The sender reads nothing but the term; the rest must not leave the process all the same. */
+ * They must not leave the process. And the sender reads nothing but the term only as long as that
+ * is news to it: when it leads in our term by now, it takes the answer for one of this term. So it
+ * says what is true of any log, and changes nothing. */
 static void complete_message(const struct core *core, const struct raft_event *event,
                              struct raft_message *message) {
     if (message->type != RAFT_APPEND_ENTRIES_RESULT || event->type != RAFT_RECEIVE) {
         return;
     }
-    const struct raft_message *asked = event->receive.message;
+    const struct raft_message *asked = event->receive.message; /* one of these two */
     struct raft_append_entries_result *result = &message->append_entries_result;
     uint64_t current_term = raft_current_term(&core->raft);
-    if (asked->type == RAFT_INSTALL_SNAPSHOT && asked->install_snapshot.term < current_term) {
-        result->rejected = asked->install_snapshot.last_index;
-        result->last_log_index = 0;
-    } else if (asked->type == RAFT_APPEND_ENTRIES && asked->append_entries.term < current_term) {
-        result->rejected = asked->append_entries.prev_log_index;
+    bool is_old =
+        (asked->type == RAFT_INSTALL_SNAPSHOT ? asked->install_snapshot.term
+                                              : asked->append_entries.term) < current_term;
+    if (is_old) {
+        result->rejected = 0;
         result->last_log_index = 0;
     } else if (asked->type == RAFT_APPEND_ENTRIES && core_is_installing(core)) {
         /* We live, and hold nothing yet. A refusal would have it sent again with every heartbeat,

@@ -25,8 +25,8 @@ static void answer(struct node *node, struct node_change *change, enum errc code
     change->done_cb(change);
 }
 
-[[gnu::format(printf, 3, 4)]] static enum errc because(struct node_change *change, enum errc code,
-                                                       const char *format, ...) {
+PRINTF_LIKE(3, 4)
+static enum errc because(struct node_change *change, enum errc code, const char *format, ...) {
     va_list arguments;
 
     va_start(arguments, format);

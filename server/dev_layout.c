@@ -116,7 +116,7 @@ static void lay_out(struct dev *dev) {
         struct dev_region *region = &dev->regions[i];
         for (size_t j = 0; j < dev->n_nodes; j++) {
             struct dev_node *node = &region->nodes[j];
-            char number[16];
+            char number[24];
             (void)snprintf(number, sizeof(number), "%zu", j);
             if (dev->n_nodes == 1) {
                 (void)snprintf(node->name, sizeof(node->name), "%s", region->name);

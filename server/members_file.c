@@ -32,7 +32,7 @@ static bool line_read(const char *line, struct members_file *ret) {
     if (!admin_id_read(id, &ret->members[ret->n].id)) {
         return false;
     }
-    (void)snprintf(ret->members[ret->n].address, sizeof(ret->members[0].address), "%s", address);
+    memcpy(ret->members[ret->n].address, address, strlen(address) + 1); /* it fits: see above */
     return true;
 }
 

@@ -40,9 +40,9 @@ static enum errc read_token(const char *path, char out[ADMIN_TOKEN_TEXT + 1], st
         (void)fclose(file);
     }
     line[strcspn(line, "\r\n")] = '\0';
-    (void)snprintf(out, ADMIN_TOKEN_TEXT + 1, "%s", line);
     got = got && strlen(line) == ADMIN_TOKEN_TEXT &&
           strspn(line, "0123456789abcdef") == ADMIN_TOKEN_TEXT;
+    memcpy(out, got ? line : "", got ? ADMIN_TOKEN_TEXT + 1 : 1);
     wipe(line, sizeof(line));
     return got ? OK
                : err_set(err, ERR_INVALID_PARAMETER, "%s does not hold a join token: %d characters",

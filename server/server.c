@@ -1,5 +1,6 @@
 #include "server/server.h"
 
+#include "api/admin_door.h"
 #include "api/http_server.h"
 #include "api/request.h"
 #include "api/telemetry.h"
@@ -14,6 +15,7 @@
 #include "crypto/tls.h"
 #include "replication/shipper.h"
 #include "server/jobs.h"
+#include "server/members_file.h"
 #include "server/node_identity.h"
 #include "server/place.h"
 #include "storage/checkpoint.h"
@@ -38,6 +40,8 @@ enum {
     SERVER_FILES_MAX = 1024 * 1024,
     SERVER_CONNECTIONS_MIN = 16, /* a worker with fewer is of no use */
     SERVER_SCRAPERS = 16,        /* connections to the metrics, a worker */
+    SERVER_ADMINS = 16,          /* and to the administrator's door */
+    SERVER_MEMBERS_S = 5,        /* between two looks at who the members are */
 };
 
 /* Everything that lives as long as the process, in the order in which it is made. */
@@ -217,7 +221,7 @@ static enum errc share_files(const struct config *config, size_t workers, unsign
                              struct err *err) {
     const rlim_t doors = (rlim_t)workers * SERVER_LISTENERS;
     const rlim_t own = SERVER_FILES + (rlim_t)config->n_peers * LIMIT_PEER_CONNECTIONS +
-                       (rlim_t)workers * SERVER_SCRAPERS;
+                       (rlim_t)workers * (SERVER_SCRAPERS + SERVER_ADMINS);
     const rlim_t needed = own + doors * SERVER_CONNECTIONS_MIN;
     struct rlimit files;
 
@@ -248,6 +252,13 @@ static enum errc open_doors(struct parts *parts, const struct config *config, st
                                    .body_max = LIMIT_HTTP_BODY,
                                    .handler = api_handle,
                                    .arg = &parts->service};
+    char admin_address[SERVER_PATH];
+    const struct listener_options admin = {.address = admin_address,
+                                           .body_max = LIMIT_ADMIN_BODY,
+                                           .handler = admin_handle,
+                                           .arg = &parts->service,
+                                           .door = METRIC_DOOR_ADMIN,
+                                           .connections_max = SERVER_ADMINS};
     const struct listener_options metrics = {.address = config->metrics_listen,
                                              .body_max = 0,
                                              .handler = telemetry_handle,
@@ -258,9 +269,12 @@ static enum errc open_doors(struct parts *parts, const struct config *config, st
                                     .door = METRIC_DOOR_PEER,
                                     .body_max = LIMIT_PEER_BODY,
                                     .need_peer_region = true,
+                                    .anonymous_body_max = LIMIT_ADMIN_BODY,
                                     .handler = peer_handle,
                                     .arg = &parts->service};
-    enum errc code = tls_server_new(&peer_files, &parts->peer_tls, err);
+    enum errc code = tls_server_new_open(&peer_files, &parts->peer_tls, err);
+
+    (void)snprintf(admin_address, sizeof(admin_address), "unix:%s/admin.sock", config->data);
 
     if (code == OK && config->api_cert[0] != '\0') {
         code = tls_server_new(&api_files, &parts->api_tls, err);
@@ -280,6 +294,9 @@ static enum errc open_doors(struct parts *parts, const struct config *config, st
     }
     if (code == OK) {
         code = http_server_listen(parts->http, &peer, err);
+    }
+    if (code == OK) {
+        code = http_server_listen(parts->http, &admin, err);
     }
     if (code == OK && config->metrics_listen[0] != '\0') {
         code = http_server_listen(parts->http, &metrics, err);
@@ -328,6 +345,8 @@ static enum errc fill_service(struct parts *parts, const struct config *config, 
         .quotas = &config->quotas,
         .throttle = parts->throttle,
         .functions = config->lambda_endpoint[0] != '\0' ? config->lambda_endpoint : NULL,
+        .peer_ca = config->peer_ca,
+        .peer_ca_key = config->peer_ca_key[0] != '\0' ? config->peer_ca_key : NULL,
     };
     return OK;
 }
@@ -466,8 +485,20 @@ static void reload(struct parts *parts) {
     telemetry_reload(&parts->telemetry);
 }
 
+/* For the day on which the store is lost (redoubt node rebuild). */
+static void keep_members(const struct parts *parts, const struct config *config) {
+    struct node_status status;
+    struct err err;
+
+    node_status(parts->node, &status);
+    if (members_file_write(config->data, &status, &err) != OK) {
+        LOG_WARN("server.members_file", F_STR("error", err.message));
+    }
+}
+
 /* Until a signal that ends the house. */
-static int wait_for_end(struct parts *parts) {
+static int wait_for_end(struct parts *parts, const struct config *config) {
+    const struct timespec patience = {.tv_sec = SERVER_MEMBERS_S};
     sigset_t signals;
     int number = 0;
 
@@ -475,11 +506,15 @@ static int wait_for_end(struct parts *parts) {
           sigaddset(&signals, SIGINT) == 0 && sigaddset(&signals, SIGHUP) == 0 &&
           sigaddset(&signals, SIGUSR2) == 0);
     for (;;) {
-        CHECK(sigwait(&signals, &number) == 0);
-        if (number != SIGHUP) {
+        number = sigtimedwait(&signals, NULL, &patience);
+        if (number < 0) {
+            CHECK(errno == EAGAIN || errno == EINTR);
+            keep_members(parts, config);
+        } else if (number == SIGHUP) {
+            reload(parts);
+        } else {
             return number;
         }
-        reload(parts);
     }
 }
 
@@ -499,7 +534,7 @@ static bool run_once(const struct config *config, int *ret_status) {
     }
     LOG_INFO("server.started", F_STR("api", config->api_listen),
              F_STR("peer", config->peer_listen));
-    number = wait_for_end(&parts);
+    number = wait_for_end(&parts, config);
     LOG_INFO("server.stopping", F_I64("signal", number));
     has_fetched = number == SIGUSR2 && fetched_keep(&parts, &fetched);
     stop(&parts);

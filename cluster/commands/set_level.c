@@ -16,7 +16,10 @@ void set_level_apply(struct txn *txn, const struct apply_context *context,
         return;
     }
     region = state_region(txn);
-    CHECK(region != NULL); /* command_apply has asked for its name */
+    if (region == NULL) {
+        refuse_malformed(result); /* nothing to raise: the region has not begun */
+        return;
+    }
     level = region->has_level ? region->level : VIEW_LEVEL_FIRST;
     if (set->level < level) {
         refuse(result, ERR_INVALID_REQUEST, "The region is at level %u already; it never falls.",

@@ -343,6 +343,41 @@ def test_a_leader_that_dies_is_seen(group):
         group.wait_ready(EAST)
 
 
+def test_a_snapshot_is_seen_from_both_ends():
+    """A node that was away for more than the log holds: what the leader hands over, and what the node takes, over its new beginning in
+    the same process."""
+    with Cluster(regions=(EAST,), nodes=3) as cluster:
+        for node in cluster.nodes_of(EAST):
+            config = cluster.config(node)
+            config.write_text(re.sub(r"\[raft\]\n", "[raft]\nlog_entries = 16\n", config.read_text()))
+        cluster.start()
+        away = cluster.followers(EAST)[0]
+        client = cluster.client(EAST, via=cluster.wait_leader(EAST), retries=3)
+        for name in ("s0", "s1", "s2", "s3"):  # of each at most 400 versions
+            client.create_secret(Name=name, SecretString="v")
+        cluster.stop(away)
+        for i in range(1300):  # more than the 1024 entries, or 16 MiB, that stay behind a snapshot
+            client.put_secret_value(SecretId=f"s{i % 4}", SecretString=f"{i}-" + "x" * 17000)
+        leader = cluster.wait_leader(EAST)
+        assert scrape(cluster, leader)["redoubt_snapshot_index"] > 0
+        assert time.time() - scrape(cluster, leader)["redoubt_snapshot_timestamp_seconds"] < 600
+        cluster.start(away, wait=False)
+
+        def caught_up():
+            try:  # its doors are closed for a moment, when it goes over to what it has fetched
+                return scrape(cluster, away)["redoubt_raft_applied_index"] >= scrape(cluster, leader)["redoubt_raft_applied_index"]
+            except OSError:
+                return False
+        eventually(caught_up, seconds=120, every=0.1, what="caught up")
+        taken = scrape(cluster, away)
+        assert taken["redoubt_snapshots_received_total"] >= 1 and taken["redoubt_snapshot_install_running"] == 0
+        assert sum(scrape(cluster, node)["redoubt_snapshots_sent_total"] for node in cluster.nodes_of(EAST)) >= 1
+        given = sum(scrape(cluster, node)["redoubt_snapshot_sent_bytes_total"] for node in cluster.nodes_of(EAST))
+        made = sum(scrape(cluster, node)["redoubt_snapshot_checkpoints_total"] for node in cluster.nodes_of(EAST))
+        assert given > 1 << 20 and made >= 1
+        assert cluster.client(EAST, via=away).get_secret_value(SecretId="s3")["SecretString"].startswith("1299-")
+
+
 def settings(tmp_path, text):
     """The exit of a server with these lines in [metrics], and what it says."""
     import subprocess

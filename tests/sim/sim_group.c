@@ -540,6 +540,12 @@ void sim_node_read(struct sim_group *group, struct sim_node *node) {
     flush_begin(group, node);
 }
 
+void sim_node_peer_lost(struct sim_group *group, struct sim_node *node, unsigned peer) {
+    must(core_peer_lost(node->core, group->now_ms, peer), "peer lost");
+    execute_effects(group, node);
+    flush_begin(group, node);
+}
+
 bool sim_node_transfer(struct sim_group *group, struct sim_node *node, unsigned target) {
     enum errc rc = core_transfer(node->core, group->now_ms, target);
     if (rc != OK) {

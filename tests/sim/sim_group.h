@@ -132,6 +132,8 @@ void sim_node_change(struct sim_group *group, struct sim_node *node, enum core_c
 void sim_node_read(struct sim_group *group, struct sim_node *node);
 /* To anybody, or to `target`. False when it was refused, for a good reason. */
 bool sim_node_transfer(struct sim_group *group, struct sim_node *node, unsigned target);
+/* Its stream from `peer` broke. */
+void sim_node_peer_lost(struct sim_group *group, struct sim_node *node, unsigned peer);
 /* The leader of the highest term, NULL for none. */
 struct sim_node *sim_group_leader(struct sim_group *group);
 void sim_group_check_logs(struct sim_group *group);

@@ -12,6 +12,7 @@ enum {
     PROOF_TRIES = 12,
     READS_PER_MILLE = 380,
     STALE_PER_MILLE = 90,
+    LEADER_PER_MILLE = 250,
     REPLY_LOST_PER_MILLE = 20,
 };
 static const int64_t day_ms = 24LL * 60 * 60 * 1000;
@@ -203,11 +204,20 @@ static void request(struct region *region, unsigned from, unsigned node, uint64_
                               .len = hops});
 }
 
-/* Mostly one that is a member, as far as the leader knows. */
+/* Mostly one that is a member, as far as the leader knows; now and then one that takes itself for
+ * the leader, and may be wrong. */
 static unsigned any_node(struct region *region) {
     const struct node *leader = region_leader(region);
     unsigned node = (unsigned)dice_roll(&region->dice, 1, REGION_NODES);
 
+    if (dice_chance(&region->dice, LEADER_PER_MILLE)) {
+        for (unsigned i = 1; i <= REGION_NODES; i++) {
+            const struct node *other = &region->nodes[(node + i) % REGION_NODES + 1];
+            if (other->is_up && core_role(other->core) == CORE_LEADER) {
+                return other->id;
+            }
+        }
+    }
     for (unsigned i = 0; i < REGION_NODES && leader != NULL; i++) {
         if (leader->members[node] == MEMBER_VOTER || dice_chance(&region->dice, 50)) {
             break;

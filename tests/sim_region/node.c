@@ -10,6 +10,7 @@ enum {
     ENTRY_COMMANDS = 3,          /* commands that share an entry, at most */
     SUBMIT_ENTRIES = 3,          /* entries of a submission */
     CRASH_PER_10_MILLION = 1500, /* between two effects */
+    CRASH_VOTED_PER_MILLE = 15,  /* when a vote has just been given, and is on its way */
 };
 static const int64_t wall_start_ms = 1700000000000;
 
@@ -205,6 +206,7 @@ static void execute(struct region *region, struct node *node, const struct core_
     switch (effect->kind) {
     case CORE_EFFECT_VOTE:
         writer_vote(node, effect->term, effect->voted_for);
+        node->has_voted = effect->voted_for != 0;
         break;
     case CORE_EFFECT_ROLE:
         effect_role(region, node, effect);
@@ -216,6 +218,10 @@ static void execute(struct region *region, struct node *node, const struct core_
         snapshot_install(region, node, &effect->snapshot);
         break;
     case CORE_EFFECT_SEND:
+        if (core_term(node->core) > node->term) {
+            region_fail("node %u speaks in term %" PRIu64 ", which is not on its disk", node->id,
+                        core_term(node->core));
+        }
         stream_send(region, node->id, (unsigned)effect->peer, effect->message);
         break;
     case CORE_EFFECT_APPLY:
@@ -261,6 +267,10 @@ void node_settle(struct region *region, struct node *node) {
         }
         execute(region, node, effect);
     }
+    if (node->has_voted && !region->is_calm) {
+        node->is_dying = node->is_dying || dice_chance(&region->dice, CRASH_VOTED_PER_MILLE);
+    }
+    node->has_voted = false;
     if (!node->is_dying) {
         snapshot_shorten(region, node);
         propose_region(region, node);
@@ -653,11 +663,14 @@ void node_deliver(struct region *region, struct node *node, struct event *event)
         happen(region, node, event);
     }
     if (node->is_up && node->is_dying) {
+        /* Often it is back at once, in the midst of what it was about. */
+        uint64_t most_ms = dice_chance(&region->dice, 500) ? 30 : 900;
         node_crash(region, node, true);
-        queue_push(&region->queue, (struct event){.time_us = region->now_us +
-                                                             dice_roll(&region->dice, MS, 900 * MS),
-                                                  .kind = EVENT_RESTART,
-                                                  .node = node->id,
-                                                  .epoch = node->epoch});
+        queue_push(
+            &region->queue,
+            (struct event){.time_us = region->now_us + dice_roll(&region->dice, MS, most_ms * MS),
+                           .kind = EVENT_RESTART,
+                           .node = node->id,
+                           .epoch = node->epoch});
     }
 }

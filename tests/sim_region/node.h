@@ -85,6 +85,7 @@ struct node {
     struct writer writer;
     uint64_t term; /* as written last */
     uint64_t voted_for;
+    bool has_voted; /* in the turn that goes on */
     enum core_role role;
     uint64_t commit;
     uint64_t wake_number;

@@ -98,6 +98,7 @@ static int teardown(void **state) {
     assert_null(fake.call);
     assert_int_equal(fake.views, 0);
     assert_false(fake.timer_runs);
+    assert_false(fake.again_runs);
     return 0;
 }
 
@@ -142,6 +143,13 @@ static void leader_is(enum errc code, uint64_t leader) {
     ticket->is_self = leader == SELF;
     ticket->done_cb(ticket);
     run_posted();
+}
+
+/* The moment after which the next leader is asked. */
+static void some_time_passes(void) {
+    assert_true(fake.again_runs);
+    fake.again_runs = false;
+    fake.again.run(fake.again.arg);
 }
 
 static void changed(enum errc code, const char *reason) {
@@ -259,8 +267,8 @@ static void test_transfer_to_any_and_raise(void **state) {
     leader_is(OK, SELF);
     assert_int_equal(fake.change->kind, NODE_TRANSFER);
     assert_int_equal(fake.change->id, 0);
-    changed(ERR_NOT_LEADER, "");
-    expect(503, "\"error\":\"unavailable\"");
+    changed(ERR_BUSY, "");
+    expect(503, "\"error\":\"busy\"");
     assert_int_equal(setup(NULL), 0);
     ask("POST", "/v1/level/raise", "{}");
     leader_is(OK, SELF);
@@ -286,7 +294,6 @@ static void test_what_comes_back_without_an_answer(void **state) {
         int status;
         int expected;
     } cases[] = {
-        {OK, false, 421, 503},
         {OK, false, 403, 503}, /* its door does not know us: no JSON */
         {ERR_REGION_UNREACHABLE, true, 0, 503},
         {ERR_REGION_UNREACHABLE, false, 0, 504},
@@ -297,9 +304,49 @@ static void test_what_comes_back_without_an_answer(void **state) {
         ask("POST", "/v1/members/transfer", "{}");
         leader_is(OK, OTHER);
         fake.call->is_unsent = cases[i].is_unsent;
-        answered(cases[i].code, cases[i].status, cases[i].status == 421 ? "{}" : "no");
+        answered(cases[i].code, cases[i].status, "no");
         expect(cases[i].expected, "reason");
     }
+}
+
+/* A leader that is to be removed hands over, and says that it does not lead: the next one is asked.
+ */
+static void test_the_next_leader_is_asked(void **state) {
+    ask("POST", "/v1/members/remove", "{\"id\":\"0000000000000022\"}");
+    leader_is(OK, OTHER);
+    answered(OK, 421, "{\"error\":\"not_leader\"}");
+    assert_int_equal(exchange.replies, 0);
+    some_time_passes();
+    leader_is(OK, SELF);
+    changed(ERR_NOT_LEADER, "");
+    assert_int_equal(exchange.replies, 0);
+    some_time_passes();
+    leader_is(OK, OTHER);
+    answered(OK, 200, "{\"done\":true}");
+    expect(200, "done");
+}
+
+static void test_not_for_ever(void **state) {
+    unsigned tries = 1;
+
+    ask("POST", "/v1/members/transfer", "{}");
+    leader_is(OK, OTHER);
+    answered(OK, 421, "{\"error\":\"not_leader\"}");
+    while (exchange.replies == 0) {
+        some_time_passes();
+        leader_is(OK, OTHER);
+        answered(OK, 421, "{\"error\":\"not_leader\"}");
+        tries++;
+    }
+    expect(503, "\"error\":\"unavailable\"");
+    assert_in_range(tries, 2, 20);
+    assert_int_equal(setup(NULL), 0);
+    ask("POST", "/v1/members/transfer", "{}");
+    leader_is(OK, OTHER);
+    answered(OK, 421, "{\"error\":\"not_leader\"}");
+    fake.timer_runs = false; /* the deadline comes first */
+    fake.timer.run(fake.timer.arg);
+    expect(504, "outcome_unknown");
 }
 
 static void test_without_a_leader(void **state) {
@@ -712,6 +759,8 @@ int main(void) {
         T(test_transfer_to_any_and_raise),
         T(test_a_change_goes_to_the_leader),
         T(test_what_comes_back_without_an_answer),
+        T(test_the_next_leader_is_asked),
+        T(test_not_for_ever),
         T(test_without_a_leader),
         T(test_the_deadline_answers),
         T(test_bad_requests),

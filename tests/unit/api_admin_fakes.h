@@ -13,9 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/replicate_door.h"
 #include "api/request_state.h"
+#include "api/snapshot_door.h"
+#include "api/touches.h"
 #include "crypto/digest.h"
-#include "replication/inbound.h"
 
 #define SELF  UINT64_C(0x11)
 #define OTHER UINT64_C(0x22)
@@ -37,8 +39,10 @@ struct worker_timer {
 
 static struct {
     struct worker_task *posted;
-    struct worker_timer timer;
+    struct worker_timer timer; /* the deadline */
     bool timer_runs;
+    struct worker_timer again;
+    bool again_runs;
     struct ticket *ticket;
     struct node_change *change;
     struct proposal *proposal;
@@ -82,15 +86,21 @@ void worker_post(struct worker *worker, struct worker_task *task) {
 }
 struct worker_timer *worker_timer_start(struct worker *worker, unsigned ms, void (*run)(void *arg),
                                         void *arg) {
-    assert_false(fake.timer_runs);
-    fake.timer = (struct worker_timer){run, arg};
-    fake.timer_runs = true;
-    return &fake.timer;
+    bool is_deadline = ms == LIMIT_ADMIN_MS;
+    struct worker_timer *timer = is_deadline ? &fake.timer : &fake.again;
+    bool *runs = is_deadline ? &fake.timer_runs : &fake.again_runs;
+
+    assert_false(*runs);
+    *timer = (struct worker_timer){run, arg};
+    *runs = true;
+    return timer;
 }
 void worker_timer_cancel(struct worker_timer *timer) {
+    bool *runs = timer == &fake.timer ? &fake.timer_runs : &fake.again_runs;
+
     if (timer != NULL) {
-        assert_true(fake.timer_runs);
-        fake.timer_runs = false;
+        assert_true(*runs);
+        *runs = false;
     }
 }
 
@@ -182,20 +192,22 @@ enum errc view_join_tokens(const struct view *view, Redoubt__JoinTokens **ret) {
     return OK;
 }
 
-void request_start(struct exchange *exchange, const struct service *service,
+void request_start(struct exchange *exchange, const struct service *service, enum request_from from,
                    struct http_request *forwarded) {
     fail();
 }
-enum errc inbound_prepare(const struct inbound_context *context, const char *peer_region,
-                          const uint8_t *data, size_t len, struct proposal **ret, bool *ret_prelude,
-                          struct err *err) {
+/* The other rows of the peer door. */
+void replicate_handle(struct exchange *exchange, const struct service *at) {
     fail();
-    return ERR_UNAVAILABLE;
 }
-enum errc inbound_answer(const struct inbound_context *context, const Redoubt__Result *result,
-                         struct buf *out) {
+void replicate_for_handle(struct exchange *exchange, const struct service *at) {
     fail();
-    return ERR_UNAVAILABLE;
+}
+void touch_handle(struct exchange *exchange, const struct service *at) {
+    fail();
+}
+void snapshot_handle(struct exchange *exchange, const struct service *at) {
+    fail();
 }
 
 #endif

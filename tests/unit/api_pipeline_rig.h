@@ -233,6 +233,36 @@ static inline void peer_post(const char *from, const char *path, const char *bod
     UNAVAILABLE "The outcome of the request is not known. Try again with the same "                \
                 "ClientRequestToken.\"}"
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+/* --- a region of several nodes --- */
+
+enum { SELF = 1, OTHER = 2, THIRD = 3 };
+
+static inline int follower(void **state) {
+    (void)setup(state);
+    fake.barrier = ERR_UNAVAILABLE;
+    fake.is_follower = true;
+    return 0;
+}
+
+/* The leader of several: it must ask before it reads. */
+static inline int leader(void **state) {
+    (void)follower(state);
+    fake.is_follower = false;
+    return 0;
+}
+
+static inline void told_now(enum errc code, uint64_t id) {
+    told(code, id);
+    run_posted();
+}
+
+static inline void back_now(enum errc code, bool is_unsent, int status, const char *response) {
+    call_back(code, is_unsent, status, response);
+    run_posted();
+}
+
+#define TEST(function)      cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define FOLLOWING(function) cmocka_unit_test_setup_teardown(function, follower, teardown)
+#define LEADING(function)   cmocka_unit_test_setup_teardown(function, leader, teardown)
 
 #endif

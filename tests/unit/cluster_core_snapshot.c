@@ -262,6 +262,39 @@ static void test_asked_for_again_by_the_next_leadership(void **state) {
     finish(&rig);
 }
 
+/* Of two voters one comes back and leads, and the other needs a snapshot before anything can be
+ * committed: what was applied before is known to be committed, and makes one. */
+static void test_restarted_leader_has_one_to_give(void **state) {
+    struct rig rig;
+    struct core_snapshot snapshot;
+    uint64_t keep_from = 0;
+    boot(&rig, 2);
+    win_election(&rig);
+    written(&rig);
+    confirm(&rig, 2);
+    fill(&rig, 40, false);
+    take_snapshot(&rig, 0, &keep_from);
+    rig.snapshot.manifest.len = 0; /* as a shorter log has it */
+    fill(&rig, 5, false);
+    uint64_t applied = rig.applied;
+    stop(&rig);
+    start(&rig);
+    assert_int_equal(core_commit_index(rig.core), applied);
+    win_election(&rig);
+    written(&rig);
+    unsigned asked = 0;
+    for (unsigned i = 0; i < 5 && asked == 0; i++) {
+        wake(&rig);
+        refuse(&rig, 2);
+        asked += find(&rig, CORE_EFFECT_SNAPSHOT) != NULL;
+    }
+    assert_int_equal(asked, 1);
+    assert_int_equal(core_applied_index(rig.core), applied);
+    assert_int_equal(try_prepare(&rig, 0, &snapshot), OK);
+    assert_int_equal(snapshot.index, applied);
+    finish(&rig);
+}
+
 /* ---- the node that installs ---- */
 
 /* It answers every heartbeat, also one that brings entries, of whatever leader: it lives, and holds
@@ -323,6 +356,7 @@ int main(void) {
         cmocka_unit_test(test_asked_for_once_and_sent_soon),
         cmocka_unit_test(test_installing_follower_is_left_in_peace),
         cmocka_unit_test(test_asked_for_again_by_the_next_leadership),
+        cmocka_unit_test(test_restarted_leader_has_one_to_give),
         cmocka_unit_test(test_installing_node_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

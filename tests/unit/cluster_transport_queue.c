@@ -11,7 +11,7 @@
 #include "base/world.h"
 #include "cluster/transport_queue.h"
 
-enum { STEPS = 20000, PIECE_MAX = 3 * QUEUE_BLOCK };
+enum { STEPS = 5000, PIECE_MAX = 3 * QUEUE_BLOCK };
 
 static uint8_t byte_at(size_t place) {
     return (uint8_t)(place * 31 + place / 251);

@@ -413,7 +413,7 @@ static void test_the_newest_stream_of_a_node_counts(void **state) {
 static void test_closing_at_any_moment(void **state) {
     static uint8_t bulk[300 * 1024];
 
-    for (int turns = 0; turns < 60; turns++) {
+    for (int turns = 0; turns < 40; turns++) {
         struct rig_node nodes[3] = {{.id = 0}, {.id = 0}, {.id = 0}};
         size_t before;
         rig_open();

@@ -3,6 +3,7 @@
 #include "replication/shipper.h"
 
 #include "base/world.h"
+#include "cluster/bootstrap.h"
 #include "model/replication_status.h"
 #include "replication/inbound.h"
 #include "replication/wire.h"
@@ -87,6 +88,7 @@ static void group_do(struct group *group, enum command_type type, const Protobuf
 
 static void group_open(struct group *group, const char *region) {
     const struct engine_options options = {.path = group->path};
+    const struct core_server self = {.id = 1, .address = "self"};
     uint8_t root[KEYRING_KEY];
     struct err err;
 
@@ -97,6 +99,7 @@ static void group_open(struct group *group, const char *region) {
     group->node = NULL;
     world_random(world_system(), root, sizeof(root));
     assert_int_equal(engine_open(&options, &group->engine, &err), OK);
+    assert_int_equal(node_bootstrap(group->engine, &self, 1, &err), OK);
     group->keyring = keyring_new(root, region, world_system());
     assert_non_null(group->keyring);
 }
@@ -109,8 +112,14 @@ static void group_start(struct group *group, void (*dirty)(void *arg, const char
                                          .world = world_system(),
                                          .dirty_cb = dirty,
                                          .dirty_arg = arg};
+    const struct core_server self = {.id = 1, .address = "self"};
+    bool has_beginning = false;
     struct err err;
 
+    assert_int_equal(node_has_beginning(group->engine, &has_beginning, &err), OK);
+    if (!has_beginning) {
+        assert_int_equal(node_bootstrap(group->engine, &self, 1, &err), OK);
+    }
     if (node_start(&options, &group->node, &err) != OK) {
         fail_msg("%s", err.message);
     }
