@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 enum {
-    FAULT_PATIENCE_MS = 500, /* dev waits so long for one that knocked and says nothing */
+    FAULT_PATIENCE_MS = 3000, /* dev waits so long for one that knocked and says nothing */
     FAULT_ANSWER_MAX = 32 * 1024,
 };
 
@@ -221,7 +221,7 @@ static bool read_question(int fd, struct question *question) {
 }
 
 static void serve_one(struct dev *dev, int fd) {
-    const struct timeval patience = {.tv_usec = FAULT_PATIENCE_MS * 1000};
+    const struct timeval patience = {.tv_sec = FAULT_PATIENCE_MS / 1000};
     struct question question;
 
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
