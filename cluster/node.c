@@ -212,7 +212,7 @@ static void on_message(void *arg, uint64_t from, struct core_bytes message) {
     enum errc code;
 
     /* Heartbeats go on being answered, or a node without room would stand for election. */
-    if (atomic_load(&node->disk_full) && core_message_has_entries(message)) {
+    if (atomic_load(&node->disk_full) && core_message_takes_room(message)) {
         return;
     }
     code = core_receive(node->core, node_now(node), from, message);
