@@ -251,7 +251,7 @@ class Cluster:
                 aws_access_key_id=kwargs.pop("access_key", self.access_key),
                 aws_secret_access_key=kwargs.pop("secret_key", self.secret_key), aws_session_token=kwargs.pop("session_token", None),
                 config=botocore.config.Config(retries=retries if isinstance(retries, dict) else {"max_attempts": retries},
-                                              connect_timeout=5, read_timeout=30, **kwargs))
+                                              connect_timeout=5, read_timeout=kwargs.pop("read_timeout", 30), **kwargs))
 
     def environment(self):
         """What `redoubt dev` exports, for command line clients."""
