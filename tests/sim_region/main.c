@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DEFAULT_MS = 8000, FRESH = 10, SETTLE_MS = 3000, PROVE_MS = 12000, END_MS = 1500 };
+enum { DEFAULT_MS = 8000, FRESH = 8, SETTLE_MS = 3000, PROVE_MS = 12000, END_MS = 1500 };
 
 struct region *running;
 static uint64_t running_ms;
@@ -220,7 +220,7 @@ static void print_totals(uint64_t seeds, uint64_t hash) {
 static const struct {
     uint64_t from, to, ms;
 } kept[] = {
-    {1, 40, DEFAULT_MS},
+    {1, 30, DEFAULT_MS},
 };
 
 /* The first seed twice: it must repeat exactly, or no failure could be found again. */
