@@ -118,13 +118,21 @@ class Cluster:
     def node_data(self, name):
         return self.node_folder(name) / "data"
 
+    def host(self, name):
+        """Where this node listens."""
+        return "127.0.0.1"
+
+    def command(self, node):
+        """What runs this node."""
+        return [BINARY, "server", "--config", str(self.config(node))]
+
     def endpoint(self, name):
         region, _, number = name.partition("/")
-        return f"http://127.0.0.1:{self.port + PORT_STEP * self.regions.index(region) + int(number or 0)}"
+        return f"http://{self.host(name)}:{self.port + PORT_STEP * self.regions.index(region) + int(number or 0)}"
 
     def metrics_endpoint(self, name):
         region, _, number = name.partition("/")
-        return f"http://127.0.0.1:{self.port + DOOR_OFFSETS[-1] + PORT_STEP * self.regions.index(region) + int(number or 0)}"
+        return f"http://{self.host(name)}:{self.port + DOOR_OFFSETS[-1] + PORT_STEP * self.regions.index(region) + int(number or 0)}"
 
     def endpoints(self, region):
         return [self.endpoint(node) for node in self.nodes_of(region)]
@@ -145,7 +153,7 @@ class Cluster:
             assert node not in self.processes, f"{node} runs already"
             with open(self.log_path(node), "ab") as log:
                 self.processes[node] = subprocess.Popen(
-                    [BINARY, "server", "--config", str(self.config(node))],
+                    self.command(node),
                     stdout=log, stderr=log, env={**os.environ, **(env or {})}, preexec_fn=limit if files else None)
         if wait:
             for name in names or self.regions:

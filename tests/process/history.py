@@ -94,6 +94,11 @@ class History:
     def count(self, outcome, *kinds):
         return sum(1 for o in self.operations if o.outcome == outcome and (not kinds or o.kind in kinds))
 
+    def pace(self):
+        """Acknowledged operations in each second."""
+        ends = [int(o.end) for o in self.operations if o.outcome == OK]
+        return [ends.count(second) for second in range(max(ends, default=-1) + 1)]
+
     def check(self):
         for operations in self.by_secret().values():
             check_register(operations)

@@ -16,15 +16,16 @@ import pytest
 
 from cluster import BINARY, Cluster, eventually
 from history import OK, REFUSED, UNKNOWN, NO_SECRET, History, Operation, Undecided, Violation, check_register, check_versions
+from netns import Network, NetworkCluster
 
 SEED = int(os.environ.get("REDOUBT_SEED") or random.randrange(2**32))
 SECONDS = float(os.environ.get("REDOUBT_HISTORY_SECONDS", "20"))
 REGION = "us-east-1"
-CLIENTS = 5
+CLIENTS = 7  # the first of them stay each at one node, whatever happens to it, the others go anywhere
 HOT_SECRETS = 3  # in use at a time, so that clients meet
 WRITES_PER_SECRET = 60
 STUCK_SECONDS = 3.0  # a client's patience: shorter than some pauses, so that outcomes stay unknown
-ELECTION_SECONDS = 1.5  # well above a node's election timeout
+ELECTION_SECONDS = 1.5  # well above the election timeout of a node
 LEAST_WRITES = 100  # acknowledged, and as many reads: in any build, also on a busy machine
 NO_ANSWER = (botocore.exceptions.EndpointConnectionError, botocore.exceptions.ConnectionClosedError, botocore.exceptions.HTTPClientError)
 NOT_SENT = (botocore.exceptions.EndpointConnectionError, botocore.exceptions.ConnectTimeoutError)
@@ -364,6 +365,46 @@ class Nemesis:
             self.note(f"transfer from {leader}: {answer.returncode}")
 
 
+class Partition(Nemesis):
+    """One partition after the other, each kind at least once; clients reach every node all the time. Between them all is well for a while,
+    and there must be a leader soon."""
+
+    def __init__(self, cluster, history):
+        super().__init__(cluster, history)
+        self.kinds = [self.leader_alone, self.leader_is_mute, self.leader_is_deaf, self.one_link, self.follower_alone]
+        self.random.shuffle(self.kinds)
+
+    def once(self):
+        leader = int(self.cluster.wait_leader(REGION, 20).partition("/")[2])
+        others = [i for i in range(self.cluster.n_nodes) if i != leader]
+        self.random.shuffle(others)
+        kind = self.kinds[len(self.done) // 2 % len(self.kinds)]
+        cuts = kind(leader, others)
+        for sender, receiver in cuts:
+            self.cluster.network.cut(sender, receiver)
+        self.note(f"{kind.__name__} {leader}: " + ", ".join(f"{a} does not reach {b}" for a, b in cuts))
+        time.sleep(self.random.uniform(1.5, 3.5))
+        self.cluster.network.heal()
+        self.note("healed")
+        time.sleep(self.random.uniform(0.2, 1.2))
+
+    def leader_alone(self, leader, others):
+        return self.leader_is_mute(leader, others) + self.leader_is_deaf(leader, others)
+
+    def leader_is_mute(self, leader, others):
+        return [(leader, other) for other in others]
+
+    def leader_is_deaf(self, leader, others):
+        return [(other, leader) for other in others]
+
+    def one_link(self, leader, others):
+        return [(leader, others[0]), (others[0], leader)]
+
+    def follower_alone(self, _, others):
+        lost = others[0]
+        return [cut for i in range(self.cluster.n_nodes) if i != lost for cut in ((lost, i), (i, lost))]
+
+
 def same_everywhere(cluster, names):
     """What the nodes say of these secrets, equal at all of them; {name: (current, versions)}."""
     def said(client, name):
@@ -396,7 +437,8 @@ def run(cluster, nemesis, history, seconds=SECONDS):
     """Clients against the nemesis; then heals, looks at everything, and judges."""
     print(f"REDOUBT_SEED={SEED}")
     secrets = Secrets()
-    clients = [Client(i, {node: cluster.client(REGION, via=node, read_timeout=STUCK_SECONDS) for node in cluster.nodes_of(REGION)},
+    nodes = cluster.nodes_of(REGION)
+    clients = [Client(i, {node: cluster.client(REGION, via=node, read_timeout=STUCK_SECONDS) for node in (nodes[i:i + 1] or nodes)},
                       history, secrets) for i in range(CLIENTS)]
     for client in clients:
         client.start()
@@ -406,7 +448,7 @@ def run(cluster, nemesis, history, seconds=SECONDS):
     finally:
         for client in clients:
             client.stopping.set()
-        print("\n".join(nemesis.done))
+        print("\n".join(nemesis.done), "\nanswers in each second:", history.pace())
     for client in clients:
         client.end()
     cluster.wait_ready(REGION)
@@ -414,7 +456,7 @@ def run(cluster, nemesis, history, seconds=SECONDS):
     final_looks(cluster, history, secrets.names)
     same_everywhere(cluster, secrets.names)
     print({(kind, outcome): history.count(outcome, kind) for kind in ("create", "put", "move", "read", "describe", "list")
-           for outcome in (OK, REFUSED, UNKNOWN)}, [client.codes for client in clients])
+           for outcome in (OK, REFUSED, UNKNOWN)}, "\n", *[client.codes for client in clients])
     began = time.monotonic()
     history.check()
     print(f"{len(history.operations)} operations of {len(secrets.names)} secrets judged in {time.monotonic() - began:.2f} s")
@@ -423,9 +465,11 @@ def run(cluster, nemesis, history, seconds=SECONDS):
 
 def judge_is_awake(history):
     """One stale read more, and the same history is not to be believed any more."""
-    name, operations = max(history.by_secret().items(), key=lambda item: len(item[1]))
+    def written(operations):
+        return [o.version for o in operations if o.kind == "put" and o.outcome == OK]
+    name, operations = max(history.by_secret().items(), key=lambda item: len(written(item[1])))
     last = max((o for o in operations if o.kind == "read"), key=lambda o: o.end)
-    stale = next(o.version for o in operations if o.kind == "put" and o.outcome == OK and o.version != last.version)
+    stale = next(version for version in written(operations) if version != last.version)
     now = history.clock()
     with pytest.raises(Violation, match="not linearizable"):
         check_register(operations + [Operation("read", name, now, now + 1, version=stale)])
@@ -440,3 +484,25 @@ def test_kill_pause_transfer():
         assert history.count(OK, "create", "put", "move") >= LEAST_WRITES
         assert history.count(OK, "read", "describe") >= LEAST_WRITES
         assert len(nemesis.done) >= 5
+
+
+@pytest.fixture
+def network():
+    try:
+        made = Network(3)
+    except OSError as error:
+        pytest.skip(f"no network namespaces here: {error}")
+    yield made
+    made.close()
+
+
+def test_partitions(network):
+    """A leader that is cut off answers no read from old state: its clients reach it all the time, and the judge sees what it said."""
+    with NetworkCluster(REGION, network) as cluster:
+        cluster.start()
+        history = History()
+        nemesis = Partition(cluster, history)
+        run(cluster, nemesis, history)
+        assert history.count(OK, "create", "put", "move") >= LEAST_WRITES
+        assert history.count(OK, "read", "describe") >= LEAST_WRITES
+        assert len(nemesis.done) >= 2 * len(nemesis.kinds)
