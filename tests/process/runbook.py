@@ -1,4 +1,5 @@
 """What the tests of the runbooks share: a region of three nodes, the operator's commands, and clients that count what was acknowledged."""
+import itertools
 import json
 import os
 import random
@@ -13,6 +14,7 @@ from cluster import Cluster, eventually
 REGION = "us-east-1"
 SEED = int(os.environ.get("REDOUBT_SEED") or random.randrange(2**32))
 PATIENCE = 60
+VERSIONS = 300  # of a secret, before a writer goes to the next one
 NO_ANSWER = (botocore.exceptions.EndpointConnectionError, botocore.exceptions.ConnectionClosedError, botocore.exceptions.HTTPClientError)
 
 
@@ -67,11 +69,16 @@ def assert_same_on(cluster, nodes, seconds=PATIENCE):
     return seen[0]
 
 
+def token(choice):
+    return str(uuid.UUID(int=choice.getrandbits(128)))
+
+
 class Load:
     """Writers of rising numbers, each into a secret of its own, all through `nodes`; with `patient` they repeat what got no answer or a
     503 at another node with the same token, as SDKs do; else any failure ends the writer and fails the test."""
 
-    def __init__(self, cluster, nodes, writers=2, patient=True, readers=0):
+    def __init__(self, cluster, nodes, writers=2, patient=True, readers=0, prefix="load"):
+        self.prefix = prefix
         self.clients = [cluster.client(REGION, via=node) for node in nodes]
         self.patient = patient
         self.acked = {}  # name: last acknowledged number
@@ -108,14 +115,16 @@ class Load:
             time.sleep(choice.uniform(0.01, 0.1))
 
     def write(self, number, choice):
-        name, i = f"load/{number}", 0
-        self.call(choice, "create_secret", Name=name, SecretString="0", ClientRequestToken=str(uuid.UUID(int=choice.getrandbits(128))))
-        self.acked[name] = 0
-        while not self.stopping.is_set():
-            i += 1
-            self.call(choice, "put_secret_value", SecretId=name, SecretString=str(i), ClientRequestToken=str(uuid.UUID(int=choice.getrandbits(128))))
-            self.acked[name] = i
-            self.times.append(time.monotonic())
+        for part in itertools.count():  # a secret takes 400 versions a day
+            name = f"{self.prefix}/{number}" + (f".{part}" if part else "")
+            self.call(choice, "create_secret", Name=name, SecretString="0", ClientRequestToken=token(choice))
+            self.acked[name] = 0
+            for i in range(1, VERSIONS):
+                if self.stopping.is_set():
+                    return
+                self.call(choice, "put_secret_value", SecretId=name, SecretString=str(i), ClientRequestToken=token(choice))
+                self.acked[name] = i
+                self.times.append(time.monotonic())
 
     def read(self, number, choice):
         while not self.stopping.is_set():
