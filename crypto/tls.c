@@ -93,6 +93,7 @@ static enum errc context_new(const SSL_METHOD *method, const struct tls_files *f
     if (context == NULL) {
         return err_default(err, ERR_NO_MEMORY);
     }
+    CHECK(pthread_mutex_init(&context->lock, NULL) == 0);
     context->ctx = SSL_CTX_new(method);
     if (context->ctx == NULL || !configure(context->ctx, files->ca_path != NULL)) {
         ERR_clear_error();
@@ -148,13 +149,35 @@ enum errc tls_node_context_new(const struct tls_files *files, struct tls_context
 void tls_context_free(struct tls_context *context) {
     if (context != NULL) {
         SSL_CTX_free(context->ctx);
+        CHECK(pthread_mutex_destroy(&context->lock) == 0);
         free(context);
     }
 }
 
-struct ssl_st *tls_accept(struct tls_context *context) {
-    SSL *session = SSL_new(context->ctx);
+enum errc tls_reload(struct tls_context *context, const struct tls_files *files, struct err *err) {
+    struct tls_context *fresh = NULL;
+    enum errc errc = context_new(TLS_server_method(), files, &fresh, err);
+    SSL_CTX *old;
 
+    if (errc != OK) {
+        return errc;
+    }
+    SSL_CTX_set_verify(fresh->ctx, SSL_CTX_get_verify_mode(context->ctx), NULL);
+    CHECK(pthread_mutex_lock(&context->lock) == 0);
+    old = context->ctx;
+    context->ctx = fresh->ctx;
+    CHECK(pthread_mutex_unlock(&context->lock) == 0);
+    fresh->ctx = old; /* sessions keep what they need of it */
+    tls_context_free(fresh);
+    return OK;
+}
+
+struct ssl_st *tls_accept(struct tls_context *context) {
+    SSL *session;
+
+    CHECK(pthread_mutex_lock(&context->lock) == 0);
+    session = SSL_new(context->ctx);
+    CHECK(pthread_mutex_unlock(&context->lock) == 0);
     if (session == NULL) {
         ERR_clear_error();
         return NULL;

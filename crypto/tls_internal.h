@@ -6,8 +6,11 @@
 
 #include <openssl/ssl.h>
 
+#include <pthread.h>
+
 struct tls_context {
-    SSL_CTX *ctx; /* owned */
+    pthread_mutex_t lock; /* of `ctx` where tls_reload may put another in its place */
+    SSL_CTX *ctx;         /* owned */
 };
 
 /* Hexadecimal digits of a node in a certificate's name. */

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "cluster/bootstrap.h"
 #include "cluster/member.h"
+#include "crypto/tls.h"
 #include "server/admin_client.h"
 #include "server/node_cli_internal.h"
 #include "server/node_identity.h"
@@ -257,6 +258,18 @@ static const struct verb *find_verb(const char *name) {
     return NULL;
 }
 
+/* A node that lost its whole data folder is still who its certificate says: so that the same one
+ * comes back, instead of a stranger beside a member that never does. */
+static enum errc remember_who(const struct node_cli *cli, struct err *err) {
+    struct tls_name name;
+    enum errc code = tls_cert_name(cli->config->peer_cert, &name, err);
+
+    if (code != OK || name.node == 0 || strcmp(name.region, cli->config->region) != 0) {
+        return code; /* what is wrong with it is said when it is used */
+    }
+    return node_identity_restore(cli->config->data, name.node, err);
+}
+
 static int run_with_config(const struct verb *verb, struct node_cli *cli) {
     struct err err;
     enum errc code = config_load(cli->config_path, &cli->config, &err);
@@ -264,6 +277,9 @@ static int run_with_config(const struct verb *verb, struct node_cli *cli) {
 
     if (code == OK) {
         code = place_make_folder(cli->config->data, &err);
+    }
+    if (code == OK && verb->run == node_cli_rebuild) {
+        code = remember_who(cli, &err);
     }
     if (code == OK) {
         code = node_identity_load(cli->config->data, &cli->id, &err);

@@ -35,15 +35,14 @@ static bool sync_folder(const char *path) {
 }
 
 /* Whole or not at all, and there before anybody is told of the id. */
-static enum errc identity_make(const char *data, const char *path, uint64_t *ret, struct err *err) {
+static enum errc identity_write(const char *data, const char *path, uint64_t id, struct err *err) {
     char temporary[PATH_MAX];
     uint8_t raw[IDENTITY_BYTES];
     char text[IDENTITY_TEXT + 1];
     bool done = false;
     int fd = -1;
 
-    world_random(world_system(), raw, sizeof(raw));
-    raw[IDENTITY_BYTES - 1] |= 1; /* never 0 */
+    put_le64(raw, id);
     hex_encode(raw, sizeof(raw), text);
     if (snprintf(temporary, sizeof(temporary), "%s.new", path) < (int)sizeof(temporary)) {
         (void)unlink(temporary);
@@ -56,17 +55,42 @@ static enum errc identity_make(const char *data, const char *path, uint64_t *ret
     if (!done || rename(temporary, path) != 0 || !sync_folder(data)) {
         return err_set(err, ERR_IO, "cannot write %s: %s", path, strerror(errno));
     }
-    *ret = get_le64(raw);
     return OK;
+}
+
+static enum errc identity_make(const char *data, const char *path, uint64_t *ret, struct err *err) {
+    uint8_t raw[IDENTITY_BYTES];
+
+    world_random(world_system(), raw, sizeof(raw));
+    raw[IDENTITY_BYTES - 1] |= 1; /* never 0 */
+    *ret = get_le64(raw);
+    return identity_write(data, path, *ret, err);
+}
+
+static enum errc identity_path(const char *data, char out[PATH_MAX], struct err *err) {
+    return snprintf(out, PATH_MAX, "%s/node-id", data) < PATH_MAX
+               ? OK
+               : err_set(err, ERR_IO, "the path of the data folder is too long");
+}
+
+enum errc node_identity_restore(const char *data, uint64_t id, struct err *err) {
+    char path[PATH_MAX];
+    enum errc code = identity_path(data, path, err);
+
+    if (code != OK || access(path, F_OK) == 0) {
+        return code;
+    }
+    return errno == ENOENT ? identity_write(data, path, id, err)
+                           : err_set(err, ERR_IO, "cannot read %s: %s", path, strerror(errno));
 }
 
 enum errc node_identity_load(const char *data, uint64_t *ret, struct err *err) {
     char path[PATH_MAX];
-    enum errc code;
+    enum errc code = identity_path(data, path, err);
     int fd;
 
-    if (snprintf(path, sizeof(path), "%s/node-id", data) >= (int)sizeof(path)) {
-        return err_set(err, ERR_IO, "the path of the data folder is too long");
+    if (code != OK) {
+        return code;
     }
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {

@@ -14,4 +14,8 @@
  * 0. ERR_CORRUPT: the file holds something else; ERR_IO. */
 MUSTCHECK enum errc node_identity_load(const char *data, uint64_t *ret, struct err *err);
 
+/* Gives the folder this id where it has none; one that it has stays. For a node whose folder was
+ * lost. ERR_IO. */
+MUSTCHECK enum errc node_identity_restore(const char *data, uint64_t id, struct err *err);
+
 #endif

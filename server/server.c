@@ -476,9 +476,39 @@ static void finish_install(const struct config *config, const struct fetched *fe
     }
 }
 
-static void reload(struct parts *parts) {
+/* A door whose new certificate is no good goes on with the old one. `context` NULL: it has none. */
+static void reload_door(struct tls_context *context, const struct tls_files *files) {
+    struct err err;
+
+    if (context != NULL && tls_reload(context, files, &err) != OK) {
+        LOG_ERROR("server.certificate_kept", F_STR("path", files->cert_path),
+                  F_STR("error", err.message));
+    }
+}
+
+static bool is_of_our_region(const struct config *config) {
+    struct tls_name name;
+    struct err err;
+
+    if (tls_cert_name(config->peer_cert, &name, &err) == OK &&
+        strcmp(name.region, config->region) == 0) {
+        return true;
+    }
+    LOG_ERROR("server.certificate_kept", F_STR("path", config->peer_cert),
+              F_STR("error", "it is not a certificate of this region"));
+    return false;
+}
+
+static void reload(struct parts *parts, const struct config *config) {
+    const struct tls_files peer_files = {config->peer_ca, config->peer_cert, config->peer_key};
+    const struct tls_files api_files = {NULL, config->api_cert, config->api_key};
+
     LOG_INFO("server.reload");
     node_reload(parts->node);
+    if (is_of_our_region(config)) {
+        reload_door(parts->peer_tls, &peer_files);
+    }
+    reload_door(parts->api_tls, &api_files);
     peer_client_reload(parts->peers);
     telemetry_reload(&parts->telemetry);
 }
@@ -509,7 +539,7 @@ static int wait_for_end(struct parts *parts, const struct config *config) {
             CHECK(errno == EAGAIN || errno == EINTR);
             keep_members(parts, config);
         } else if (number == SIGHUP) {
-            reload(parts);
+            reload(parts, config);
         } else {
             return number;
         }

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import resource
 import shutil
 import signal
@@ -67,13 +68,13 @@ class Cluster:
     """A node is named as `redoubt fault` names it: "us-east-1" in regions of one node, "us-east-1/0" and so on in larger ones, where
     "us-east-1" means all nodes of the region (or its node 0, as an endpoint)."""
 
-    def __init__(self, regions=REGIONS, keep=False, options=(), nodes=1):
-        """`options` go to `redoubt dev`, which writes the configurations."""
+    def __init__(self, regions=REGIONS, keep=False, options=(), nodes=1, spares=0):
+        """`options` go to `redoubt dev`, which writes the configurations. `spares`: so many nodes a region may add_node() later."""
         self.regions = list(regions)
         self.n_nodes = nodes
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="redoubt-test-"))
         self.data = self.folder / "data"
-        self.port = free_base_port(len(self.regions), nodes)
+        self.port = free_base_port(len(self.regions), nodes + spares)
         self.processes = {}  # node: what runs
         self.paused = set()
         self.keep = keep
@@ -87,6 +88,39 @@ class Cluster:
             [BINARY, "dev", "--start", "no", "--data", str(self.data), "--port", str(self.port), "--nodes", str(self.n_nodes),
              "--regions", ",".join(self.regions), "--account", ACCOUNT, *options],
             check=True, timeout=60)
+
+    def add_node(self, region):
+        """The folder and the configuration of one more node of every region, with neither data nor certificates; what an operator
+        prepares before `redoubt node join`. Returns its name in `region`."""
+        number, self.n_nodes = self.n_nodes, self.n_nodes + 1
+        for name in self.regions:
+            folder = self.node_folder(f"{name}/{number}")
+            folder.mkdir()
+            (folder / "data").mkdir(mode=0o700)
+            text = self.config(f"{name}/0").read_text()
+            text = re.sub(r"(?m)^(listen|address) = (.*):(\d+)$", lambda m: f"{m[1]} = {m[2]}:{int(m[3]) + number}", text)
+            text = re.sub(r"(?m)^ca_key = .*\n", "", text)
+            text = re.sub(r"(?m)^ca = .*$", "ca = ca.crt", text)
+            self.config(f"{name}/{number}").write_text(text)
+        return f"{region}/{number}"
+
+    def node_command(self, name, verb, *arguments, text=None, fails=False):
+        """`redoubt node VERB` with the configuration of a node; what it printed. With `fails` it must not succeed."""
+        done = subprocess.run([BINARY, "node", verb, *arguments, "--config", str(self.config(name))], input=text, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        assert (done.returncode != 0) == fails, f"node {verb} {' '.join(arguments)} on {name}: {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+    def node_id(self, name):
+        return self.node_command(name, "id").strip()
+
+    def metric(self, name, metric):
+        """The first sample of a metric (with its labels, or without) of a running node; None when there is none."""
+        with urllib.request.urlopen(self.metrics_endpoint(name) + "/metrics", timeout=5) as answer:
+            for line in answer.read().decode().splitlines():
+                if line.startswith((metric + " ", metric + "{")):
+                    return float(line.rsplit(" ", 1)[1])
+        return None
 
     # -- names --
 
