@@ -64,6 +64,10 @@ def eventually(check, seconds=30.0, every=0.02, what="condition"):
         time.sleep(every)
 
 
+def threads_are_stopped(pid):
+    return all((task / "stat").read_text().rpartition(")")[2].split()[0] in "Tt" for task in pathlib.Path(f"/proc/{pid}/task").iterdir())
+
+
 class Cluster:
     """A node is named as `redoubt fault` names it: "us-east-1" in regions of one node, "us-east-1/0" and so on in larger ones, where
     "us-east-1" means all nodes of the region (or its node 0, as an endpoint)."""
@@ -254,6 +258,9 @@ class Cluster:
         for node in self.nodes_of(name):
             self.processes[node].send_signal(signal.SIGSTOP)
             self.paused.add(node)
+        # On a busy machine the other threads run on until the one that takes the signal gets its turn.
+        for node in self.nodes_of(name):
+            eventually(lambda node=node: threads_are_stopped(self.processes[node].pid), what=f"{node} stops")
 
     def resume(self, name):
         for node in self.nodes_of(name):
