@@ -6,12 +6,9 @@
 #include "base/log.h"
 #include "cluster/member.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     STABLE_MS = 3000,       /* a learner keeps up for so long before it votes */
@@ -54,34 +51,6 @@ static uint64_t digest_members(const struct node *node) {
         }
     }
     return digest;
-}
-
-/* For `redoubt node rebuild`, which has no log to look into. A hint: not synced. */
-static void write_members_file(const struct node *node) {
-    char path[sizeof(node->data) + 16], next[sizeof(node->data) + 32];
-    struct core_member member;
-    bool is_written;
-    int fd;
-
-    if (node->data[0] == '\0') {
-        return;
-    }
-    (void)snprintf(path, sizeof(path), "%s/members", node->data);
-    (void)snprintf(next, sizeof(next), "%s.next", path);
-    fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return;
-    }
-    is_written = true;
-    for (unsigned i = 0; i < core_members_count(node->core); i++) {
-        core_member_at(node->core, i, &member);
-        is_written =
-            dprintf(fd, "%016" PRIx64 " %s\n", member.id, member.address) > 0 && is_written;
-    }
-    (void)close(fd);
-    if (!is_written || rename(next, path) != 0) {
-        (void)unlink(next);
-    }
 }
 
 static void forget_peers(struct node *node) {
@@ -163,7 +132,6 @@ void node_members_look(struct node *node) {
         tell_peer_client(node, &member);
     }
     dial(node);
-    write_members_file(node);
 }
 
 void node_members_hello(struct node *node, const struct transport_hello *hello) {
