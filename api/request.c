@@ -146,7 +146,7 @@ static bool is_worth_a_warning(const struct request *request) {
 }
 
 static void log_outcome(const struct request *request, uint64_t ms) {
-    const char *name = request->code == OK ? "OK" : errc_name(request->code);
+    const char *name = errc_name(request->code);
 
     if (!is_worth_a_warning(request)) {
         LOG_DEBUG("request.done", F_STR("request", request->id), F_STR("op", request->wire.op_name),

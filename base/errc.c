@@ -27,6 +27,10 @@ static const struct errc_row *row_of(int number) {
 
 const char *errc_name(enum errc code) {
     const struct errc_row *row = row_of((int)code);
+
+    if (code == OK) {
+        return "OK";
+    }
     return row ? row->name : "InternalFailure";
 }
 

@@ -25,8 +25,8 @@ struct err {
     char message[ERR_MESSAGE_MAX]; /* never holds a secret value */
 };
 
-/* Name that clients match on, e.g. "ResourceNotFoundException". Static. "InternalFailure" for an
- * unknown code. */
+/* Name that clients match on, e.g. "ResourceNotFoundException". Static. "OK" for OK,
+ * "InternalFailure" for an unknown code. */
 const char *errc_name(enum errc code);
 /* HTTP status; 500 for an unknown code. */
 int errc_http_status(enum errc code);

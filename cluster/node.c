@@ -99,7 +99,7 @@ static void effect_install(struct node *node, const struct core_effect *effect) 
         metric_add(METRIC_SNAPSHOTS_RECEIVED, 1);
     }
     LOG_INFO("raft.install", F_U64("index", effect->snapshot.index),
-             F_STR("code", code == OK ? "OK" : errc_name(code)));
+             F_STR("code", errc_name(code)));
     if (code != OK) {
         /* The core has dropped its log for it and waits. It starts anew from its disk, and the
          * leader will offer the snapshot again. */

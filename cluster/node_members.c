@@ -210,7 +210,7 @@ static void log_change(const char *event, uint64_t id, enum errc code) {
     char text[17];
 
     (void)snprintf(text, sizeof(text), "%016" PRIx64, id);
-    LOG_INFO(event, F_STR("node", text), F_STR("code", code == OK ? "OK" : errc_name(code)));
+    LOG_INFO(event, F_STR("node", text), F_STR("code", errc_name(code)));
 }
 
 /* Returns whether a change was begun. */

@@ -112,8 +112,7 @@ static void made_checkpoint(uv_work_t *work, int status) {
         metric_add(METRIC_CHECKPOINTS, 1);
         LOG_INFO("raft.checkpoint", F_STR("id", checkpoint->id),
                  F_U64("index", checkpoint->manifest->applied),
-                 F_U64("files", checkpoint->manifest->n_files),
-                 F_STR("code", code == OK ? "OK" : errc_name(code)));
+                 F_U64("files", checkpoint->manifest->n_files), F_STR("code", errc_name(code)));
     } else if (code != OK) {
         LOG_WARN("raft.checkpoint_failed", F_STR("error", checkpoint->err.message));
     }
