@@ -24,9 +24,6 @@ enum {
     NODE_TICK_MS = 50,
 };
 
-static const char *const role_names[] = {
-    [CORE_FOLLOWER] = "follower", [CORE_CANDIDATE] = "candidate", [CORE_LEADER] = "leader"};
-
 /* ---- effects ---- */
 
 _Noreturn void node_die(const char *what, enum errc code) {
@@ -71,7 +68,7 @@ static void effect_role(struct node *node, const struct core_effect *effect) {
     if (!was_leader && effect->role == CORE_LEADER) {
         on_dirty(node, NULL);
     }
-    LOG_INFO("raft.role", F_U64("term", effect->term), F_STR("role", role_names[effect->role]),
+    LOG_INFO("raft.role", F_U64("term", effect->term), F_STR("role", node_role_name(effect->role)),
              F_U64("leader", effect->leader_id));
 }
 

@@ -198,6 +198,7 @@ void node_changes_look(struct node *node); /* what runs may have come further */
 void node_changes_close(struct node *node);
 
 /* node_status.c */
+const char *node_role_name(enum core_role role); /* static */
 void node_status_publish(struct node *node, bool with_members);
 void node_disk_look(struct node *node);
 bool node_is_current(const struct node *node);

@@ -14,8 +14,12 @@ enum {
     BEHIND_ENTRIES = 1024, /* a follower that is further behind does not offer itself to readers */
 };
 
-static const char *const role_names[] = {
-    [CORE_FOLLOWER] = "follower", [CORE_CANDIDATE] = "candidate", [CORE_LEADER] = "leader"};
+const char *node_role_name(enum core_role role) {
+    static const char *const names[] = {
+        [CORE_FOLLOWER] = "follower", [CORE_CANDIDATE] = "candidate", [CORE_LEADER] = "leader"};
+
+    return names[role];
+}
 
 /* ---- disk ---- */
 
@@ -202,7 +206,7 @@ void node_status_publish(struct node *node, bool with_members) {
     note_age(node);
     atomic_store(&node->ready, alone);
     CHECK(pthread_mutex_lock(&node->status_lock) == 0);
-    status->role = role_names[core_role(node->core)];
+    status->role = node_role_name(core_role(node->core));
     status->id = node->options.id;
     status->leader = core_leader_id(node->core);
     status->term = core_term(node->core);

@@ -117,11 +117,13 @@ static enum errc read_picture(const struct buf *answer, struct admin_picture *re
     return code == OK ? OK : err_set(err, code, "the server's answer cannot be read");
 }
 
-int node_cli_list(struct node_cli *cli) {
+/* Asks `path` and shows the answer: as it came with --json, else by `print`. */
+static int show(struct node_cli *cli, const char *path,
+                void (*print)(const struct admin_picture *picture)) {
     static struct admin_picture picture;
     struct buf answer;
     struct err err;
-    enum errc code = call(cli, "GET", "/v1/members", NULL, &answer, &err);
+    enum errc code = call(cli, "GET", path, NULL, &answer, &err);
     int status = EXIT_SUCCESS;
 
     if (code == OK && cli->json != NULL) {
@@ -129,17 +131,26 @@ int node_cli_list(struct node_cli *cli) {
     } else if (code == OK) {
         code = read_picture(&answer, &picture, &err);
         if (code == OK) {
-            (void)printf("region %s, level %u, %s\n", picture.region,
-                         (unsigned)picture.status.level,
-                         picture.status.leader == 0 ? "no leader: as this node sees it"
-                         : picture.status.leader == picture.status.id
-                             ? "as its leader sees it"
-                             : "its leader cannot be asked: as this node sees it");
-            node_cli_print_members(stdout, &picture);
+            print(&picture);
         }
     }
     buf_fini(&answer);
     return code == OK ? status : node_cli_fail(&err);
+}
+
+static void print_list(const struct admin_picture *picture) {
+    const struct node_status *status = &picture->status;
+
+    (void)printf("region %s, level %u, %s\n", picture->region, (unsigned)status->level,
+                 status->leader == 0 ? "no leader: as this node sees it"
+                 : status->leader == status->id
+                     ? "as its leader sees it"
+                     : "its leader cannot be asked: as this node sees it");
+    node_cli_print_members(stdout, picture);
+}
+
+int node_cli_list(struct node_cli *cli) {
+    return show(cli, "/v1/members", print_list);
 }
 
 /* --- status --- */
@@ -179,22 +190,7 @@ static void print_status(const struct admin_picture *picture) {
 }
 
 int node_cli_status(struct node_cli *cli) {
-    static struct admin_picture picture;
-    struct buf answer;
-    struct err err;
-    enum errc code = call(cli, "GET", "/v1/status", NULL, &answer, &err);
-    int status = EXIT_SUCCESS;
-
-    if (code == OK && cli->json != NULL) {
-        status = print_json(&answer);
-    } else if (code == OK) {
-        code = read_picture(&answer, &picture, &err);
-        if (code == OK) {
-            print_status(&picture);
-        }
-    }
-    buf_fini(&answer);
-    return code == OK ? status : node_cli_fail(&err);
+    return show(cli, "/v1/status", print_status);
 }
 
 /* --- promote, remove, transfer, raise-level --- */
