@@ -525,6 +525,7 @@ enum errc node_start(const struct node_options *options, struct node **ret, stru
         goto fail;
     }
     log_image_free(image);
+    node_status_publish(node, true); /* who is a member is asked before the first tick */
     CHECK(pthread_create(&node->thread, NULL, node_main, node) == 0);
     (void)pthread_setname_np(node->thread, "raft");
     *ret = node;

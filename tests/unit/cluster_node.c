@@ -222,6 +222,21 @@ static void test_a_new_node_gets_ready_and_leads(void **state) {
     stop();
 }
 
+/* The peer door asks for each request of a node, and operators as soon as it serves. */
+static void test_members_are_known_from_the_start(void **state) {
+    static struct node_status status;
+    struct err err;
+
+    assert_int_equal(start_as("us-east-1", &err), OK);
+    assert_true(node_has_member(node, 7));
+    assert_false(node_has_member(node, 8));
+    node_status(node, &status);
+    assert_int_equal(status.n_members, 1);
+    assert_int_equal(status.members[0].id, 7);
+    assert_true(status.members[0].is_voter);
+    stop();
+}
+
 static void test_another_regions_data_are_refused(void **state) {
     struct err err;
 
@@ -319,6 +334,7 @@ static void test_stop_answers_everything(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_new_node_gets_ready_and_leads, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_members_are_known_from_the_start, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_regions_data_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_proposers_a_short_log_and_a_restart, setup,
                                         teardown),
