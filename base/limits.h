@@ -159,7 +159,7 @@ enum {
     LIMIT_LOG_STRETCH = 4,
     LIMIT_UNCOMMITTED = 32 * 1024 * 1024, /* soft: entries of a leader that no majority has yet */
     LIMIT_ELECTION_WAIT_MS = 5000,        /* a request waits so long for a leader */
-    LIMIT_ENTRIES_AHEAD = 4,     /* entries of a leader's clients that are on their way together:
+    LIMIT_ENTRIES_AHEAD = 1,     /* entries of a leader's clients that are on their way together:
                                     what comes meanwhile shares the next one */
     LIMIT_CHANGES = 16,          /* changes of the membership that wait for their turn */
     LIMIT_CHANGE_MS = 60 * 1000, /* and how long one may take */
@@ -206,6 +206,8 @@ enum {
        the largest command; a snapshot's metadata names servers and files, some 100 bytes each. */
     LIMIT_RECORD = 132 * 1024 * 1024,
     LIMIT_SNAPSHOT_META = 4 * 1024 * 1024,
+    /* What the writer of the state remembers of it: some thousand secrets. */
+    LIMIT_RECORD_CACHE = 16 * 1024 * 1024,
     /* Rows of the index that one log entry makes: the names, descriptions and tags of its commands
        come back some 30 times, as texts, as words, as their beginnings; usually of 1 MiB, but a
        batch from another region may be LIMIT_COMMAND. */

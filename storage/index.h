@@ -24,6 +24,7 @@ MUSTCHECK enum errc index_open(struct engine *engine, void (*on_build)(void *arg
 /* Where rows go: into a transaction, or (while building) into a plain batch. */
 struct index_sink {
     rocksdb_writebatch_wi_t *batch;
+    struct record_cache *known;
     struct buf *terms;
     rocksdb_writebatch_t *plain;
     rocksdb_column_family_handle_t *family;

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/limits.h"
+#include "storage/record_cache.h"
 #include "storage/txn_inner.h"
 
 #include <stdlib.h>
@@ -14,6 +15,7 @@ void index_put(const struct index_sink *sink, const struct key *key, const void 
     if (sink->batch != NULL) {
         rocksdb_writebatch_wi_put_cf(sink->batch, sink->family, (const char *)key->data, key->len,
                                      value, len);
+        record_cache_change(sink->known, FAMILY_INDEX, key, value, len);
     } else {
         rocksdb_writebatch_put_cf(sink->plain, sink->family, (const char *)key->data, key->len,
                                   value, len);
@@ -22,12 +24,17 @@ void index_put(const struct index_sink *sink, const struct key *key, const void 
 
 static struct index_sink txn_sink(struct txn *txn) {
     return (struct index_sink){
-        .batch = txn->batch, .terms = &txn->terms, .family = txn->engine->families[FAMILY_INDEX]};
+        .batch = txn->batch,
+        .known = txn->known,
+        .terms = &txn->terms,
+        .family = txn->engine->families[FAMILY_INDEX],
+    };
 }
 
 static void txn_drop(struct txn *txn, const struct key *key) {
     rocksdb_writebatch_wi_delete_cf(txn->batch, txn->engine->families[FAMILY_INDEX],
                                     (const char *)key->data, key->len);
+    record_cache_change(txn->known, FAMILY_INDEX, key, NULL, 0);
 }
 
 /* For rows that are put once and never replaced before they go. The two of them vanish as soon as
@@ -36,6 +43,7 @@ static void txn_drop(struct txn *txn, const struct key *key) {
 static void txn_drop_single(struct txn *txn, const struct key *key) {
     rocksdb_writebatch_wi_singledelete_cf(txn->batch, txn->engine->families[FAMILY_INDEX],
                                           (const char *)key->data, key->len);
+    record_cache_change(txn->known, FAMILY_INDEX, key, NULL, 0);
 }
 
 /* ---- reading ---- */

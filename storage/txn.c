@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "storage/index.h"
+#include "storage/record_cache.h"
 #include "storage/txn_inner.h"
 
 struct txn *txn_new(struct engine *engine) {
@@ -18,7 +19,12 @@ struct txn *txn_new(struct engine *engine) {
     txn->engine = engine;
     /* 1: of several changes of a key the last one counts, as merged iteration needs. */
     txn->batch = rocksdb_writebatch_wi_create(0, 1);
-    txn->view = (struct view){.engine = engine, .options = engine->read, .batch = txn->batch};
+    txn->known = record_cache_new(LIMIT_RECORD_CACHE);
+    if (txn->known == NULL) {
+        storage_die("beginning a transaction", ERR_NO_MEMORY, "");
+    }
+    txn->view = (struct view){
+        .engine = engine, .options = engine->read, .batch = txn->batch, .known = txn->known};
     buf_init(&txn->record, LIMIT_RECORD);
     buf_init(&txn->terms, LIMIT_INDEX_BATCH);
     index_rows_init(&txn->before);
@@ -45,6 +51,7 @@ void txn_free(struct txn *txn) {
     index_rows_fini(&txn->before);
     index_rows_fini(&txn->after);
     rocksdb_writebatch_wi_destroy(txn->batch);
+    record_cache_free(txn->known);
     atomic_fetch_sub(&txn->engine->views, 1);
     free(txn);
 }
@@ -56,6 +63,7 @@ const struct view *txn_view(struct txn *txn) {
 static void txn_delete(struct txn *txn, const struct key *key) {
     rocksdb_writebatch_wi_delete_cf(txn->batch, txn->engine->families[FAMILY_STATE],
                                     (const char *)key->data, key->len);
+    record_cache_change(txn->known, FAMILY_STATE, key, NULL, 0);
 }
 
 /* What lies in txn->record goes behind the key. */
@@ -66,6 +74,7 @@ static void txn_put_packed(struct txn *txn, const struct key *key) {
     rocksdb_writebatch_wi_put_cf(txn->batch, txn->engine->families[FAMILY_STATE],
                                  (const char *)key->data, key->len, (const char *)txn->record.data,
                                  txn->record.len);
+    record_cache_change(txn->known, FAMILY_STATE, key, txn->record.data, txn->record.len);
 }
 
 static void txn_put(struct txn *txn, const struct key *key, enum record_kind kind,
@@ -225,6 +234,15 @@ void txn_delete_value(struct txn *txn, const char *account, const char *name,
 
     CHECK(key_value(&key, account, name, version_id));
     txn_delete(txn, &key);
+}
+
+bool txn_has_links(struct txn *txn, const char *account, const Redoubt__Secret *secret) {
+    struct index_secret row;
+    bool found = false;
+
+    CHECK(index_find(&txn->view, account, secret->created_seq, &row, &found) == OK);
+    CHECK(found);
+    return row.has_links;
 }
 
 void txn_put_link(struct txn *txn, const char *account, const char *name,

@@ -32,6 +32,8 @@ void txn_put_value(struct txn *txn, const char *account, const char *name, const
                    const Redoubt__Sealed *sealed);
 void txn_delete_value(struct txn *txn, const char *account, const char *name,
                       const char *version_id);
+/* Whether the secret, one that was put, has links: cheaper than to look for them. */
+MUSTCHECK bool txn_has_links(struct txn *txn, const char *account, const Redoubt__Secret *secret);
 void txn_put_link(struct txn *txn, const char *account, const char *name,
                   const Redoubt__Link *link);
 void txn_delete_link(struct txn *txn, const char *account, const char *name, const char *region);

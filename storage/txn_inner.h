@@ -10,6 +10,7 @@ struct txn {
     struct engine *engine;
     rocksdb_writebatch_wi_t *batch;
     struct view view;
+    struct record_cache *known;
     struct buf terms;         /* puts and deletions of terms (index_write.c), to follow the batch */
     struct buf record;        /* the one being packed */
     struct index_rows before; /* of the secret that is being written */

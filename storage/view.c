@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "storage/record_cache.h"
 #include "storage/view_inner.h"
 
 void storage_die(const char *doing, enum errc code, const char *detail) {
@@ -62,6 +63,11 @@ enum errc view_hold(const struct view *view, enum family family_of, const struct
     const char *data;
     char *message = NULL;
 
+    if (view->batch != NULL &&
+        record_cache_find(view->known, family_of, key, &held.data, &held.len)) {
+        *ret = held;
+        return OK;
+    }
     if (view->batch != NULL) {
         held.copy = rocksdb_writebatch_wi_get_from_batch_and_db_cf(
             view->batch, view->engine->db, view->options, family, (const char *)key->data, key->len,
@@ -77,6 +83,9 @@ enum errc view_hold(const struct view *view, enum family family_of, const struct
         return view_failed(view, message);
     }
     held.data = (const uint8_t *)data;
+    if (view->batch != NULL) {
+        record_cache_add(view->known, family_of, key, held.data, held.len);
+    }
     *ret = held;
     return OK;
 }

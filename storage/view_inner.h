@@ -9,18 +9,21 @@
 #include "storage/records.h"
 #include "storage/view.h"
 
+struct record_cache;
+
 struct view {
     struct engine *engine;
     const rocksdb_snapshot_t *snapshot; /* NULL over a transaction: nobody else writes the state */
     rocksdb_readoptions_t *options;
     rocksdb_writebatch_wi_t *batch; /* the transaction's changes; NULL over the database */
+    struct record_cache *known;     /* the transaction's, as batch */
 };
 
 /* Apply must not fail, and what is wrong with the store will be wrong at the next try too. */
 __attribute__((noreturn, cold)) void storage_die(const char *doing, enum errc code,
                                                  const char *detail);
 
-/* The bytes behind a key, as long as they are held. */
+/* The bytes behind a key, as long as they are held; over a transaction nothing is put meanwhile. */
 struct held {
     const uint8_t *data; /* NULL: there is nothing */
     size_t len;

@@ -127,8 +127,11 @@ bool secret_has_links(struct txn *txn, const char *account, const char *name) {
 
 void secret_put_changed(struct txn *txn, const char *account, Redoubt__Secret *secret,
                         int64_t now_ms) {
-    struct view_links links = state_links(txn, account, secret->name);
+    struct view_links links = {.n = 0};
 
+    if (txn_has_links(txn, account, secret)) {
+        links = state_links(txn, account, secret->name);
+    }
     secret->has_revision = true;
     secret->revision++;
     secret->has_changed_ms = true;
