@@ -159,9 +159,9 @@ enum {
     LIMIT_LOG_STRETCH = 4,
     LIMIT_UNCOMMITTED = 32 * 1024 * 1024, /* soft: entries of a leader that no majority has yet */
     LIMIT_ELECTION_WAIT_MS = 5000,        /* a request waits so long for a leader */
-    LIMIT_ENTRIES_AHEAD = 1,     /* entries of a leader's clients that are on their way together:
-                                    what comes meanwhile shares the next one */
-    LIMIT_CHANGES = 16,          /* changes of the membership that wait for their turn */
+    LIMIT_ENTRIES_AHEAD = 4, /* full entries of a leader's clients that are on their way together */
+    LIMIT_LINGER_US = 1000,  /* the next entry waits so long for those who shared the last */
+    LIMIT_CHANGES = 16,      /* changes of the membership that wait for their turn */
     LIMIT_CHANGE_MS = 60 * 1000, /* and how long one may take */
     LIMIT_TICKETS = 16384,       /* reads and writes that wait for the Raft thread's word */
     LIMIT_APPEND_BYTES = 4 * 1024 * 1024, /* soft: entries in one message to a follower; one entry

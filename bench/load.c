@@ -1,7 +1,7 @@
 /* A closed-loop HTTP load generator: C connections, one request in flight on each, for S seconds;
  * prints rate and latencies.
  *
- *   load HOST PORT WHAT CONNECTIONS SECONDS [SECRETS]
+ *   load HOST PORT WHAT CONNECTIONS SECONDS [SECRETS [BYTES of a value]]
  *
  * WHAT: file (GET /file), etcd-put, etcd-range (JSON gateway), prepare (create SECRETS secrets),
  * get, put. One secret written again and again would meet the limit of versions, so put spreads
@@ -26,7 +26,10 @@
 #include <unistd.h>
 
 enum {
-    REQUEST_MAX = 4096,
+    VALUE_BYTES = 200, /* as everything beside it carries */
+    VALUE_MAX = 2048,
+    BODY_MAX = VALUE_MAX + 1024,
+    REQUEST_MAX = BODY_MAX + 1024,
     RESPONSE_MAX = 64 * 1024,
     CONNECTIONS_MAX = 1024,
     SAMPLES_MAX = 20 * 1000 * 1000,
@@ -53,6 +56,7 @@ struct load {
     size_t n_samples;
     const char *key_id;
     struct secret secret_key;
+    char value[VALUE_MAX + 1];
     char signing_date[9];
     uint8_t signing_key[32];
 };
@@ -125,14 +129,8 @@ static size_t signed_request(struct load *load, char *out, const char *operation
     return (size_t)len;
 }
 
-/* A 200-byte value, so that everything beside it carries the same. */
-static const char value_text[] = "01234567890123456789012345678901234567890123456789012345678901234"
-                                 "56789012345678901234567890123456789"
-                                 "01234567890123456789012345678901234567890123456789012345678901234"
-                                 "56789012345678901234567890123456789";
-
 static size_t redoubt_request(struct load *load, char *out, uint64_t number) {
-    char body[1024], token[UUID_TEXT];
+    char body[BODY_MAX], token[UUID_TEXT];
     uint64_t secret = number % load->secrets;
 
     if (strcmp(load->what, "get") == 0) {
@@ -144,20 +142,20 @@ static size_t redoubt_request(struct load *load, char *out, uint64_t number) {
     (void)snprintf(
         body, sizeof(body),
         "{\"%s\":\"bench/%06llu\",\"ClientRequestToken\":\"%s\",\"SecretString\":\"%s\"}",
-        load->last ? "Name" : "SecretId", (unsigned long long)secret, token, value_text);
+        load->last ? "Name" : "SecretId", (unsigned long long)secret, token, load->value);
     return signed_request(load, out, load->last ? "CreateSecret" : "PutSecretValue", body);
 }
 
 static size_t etcd_request(const struct load *load, char *out, uint64_t number) {
-    char key[32], body[1024];
+    char key[32], body[BODY_MAX];
     struct buf key64, value64;
     size_t len;
 
     (void)snprintf(key, sizeof(key), "bench/%06llu", (unsigned long long)(number % load->secrets));
     buf_init(&key64, 128);
-    buf_init(&value64, 1024);
+    buf_init(&value64, 2 * VALUE_MAX);
     base64_encode(&key64, key, strlen(key));
-    base64_encode(&value64, value_text, sizeof(value_text) - 1);
+    base64_encode(&value64, load->value, strlen(load->value));
     if (strcmp(load->what, "etcd-put") == 0) {
         (void)snprintf(body, sizeof(body), "{\"key\":\"%.*s\",\"value\":\"%.*s\"}", (int)key64.len,
                        (const char *)key64.data, (int)value64.len, (const char *)value64.data);
@@ -317,11 +315,12 @@ static const char *from_environment(const char *name) {
 int main(int argc, char **argv) {
     struct load load = {.secrets = 1};
     struct connection *connections;
+    size_t bytes = VALUE_BYTES;
     unsigned n;
 
     if (argc < 6) {
         (void)fprintf(stderr, "usage: load HOST PORT file|etcd-put|etcd-range|prepare|get|put "
-                              "CONNECTIONS SECONDS [SECRETS]\n");
+                              "CONNECTIONS SECONDS [SECRETS [BYTES]]\n");
         return 2;
     }
     load.host = argv[1];
@@ -331,8 +330,14 @@ int main(int argc, char **argv) {
     if (argc > 6) {
         load.secrets = strtoull(argv[6], NULL, 10);
     }
-    if (n == 0 || n > CONNECTIONS_MAX || load.secrets == 0) {
+    if (argc > 7) {
+        bytes = strtoul(argv[7], NULL, 10);
+    }
+    if (n == 0 || n > CONNECTIONS_MAX || load.secrets == 0 || bytes > VALUE_MAX) {
         return 2;
+    }
+    for (size_t i = 0; i < bytes; i++) {
+        load.value[i] = (char)('0' + i % 10);
     }
     load.last = strcmp(load.what, "prepare") == 0 ? load.secrets : 0;
     load.key_id = from_environment("AWS_ACCESS_KEY_ID");

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <uv.h>
 
 enum {
@@ -301,6 +302,7 @@ static void close_loop(struct node *node) {
     node_proposals_close(node);
     node_tickets_expire(node, true);
     uv_close((uv_handle_t *)&node->proposals_poll, NULL);
+    uv_close((uv_handle_t *)&node->linger.poll, NULL);
     uv_close((uv_handle_t *)&node->tickets_poll, NULL);
     uv_close((uv_handle_t *)&node->changes_poll, NULL);
     uv_close((uv_handle_t *)&node->written_poll, NULL);
@@ -386,6 +388,7 @@ static void watch(struct node *node, uv_poll_t *poll, int fd, uv_poll_cb run) {
 
 static void init_loop(struct node *node) {
     watch(node, &node->proposals_poll, mailbox_fd(node->proposals), on_proposals);
+    node_proposals_open(node);
     watch(node, &node->tickets_poll, mailbox_fd(node->tickets_box), on_tickets);
     watch(node, &node->changes_poll, mailbox_fd(node->changes_box), on_changes);
     watch(node, &node->written_poll, log_writer_fd(node->writer), on_written);
@@ -431,6 +434,7 @@ static struct node *node_new(const struct node_options *options) {
     node->snapshot_trailing =
         (unsigned)(options->snapshot_trailing ? options->snapshot_trailing : LIMIT_LOG_TRAILING);
     node->pending_last = &node->pending;
+    node->linger.fd = -1;
     letter_list_init(&node->waiting);
     letter_list_init(&node->reads);
     letter_list_init(&node->leaders);
@@ -455,6 +459,9 @@ void node_free(struct node *node) {
     transport_free(node->transport);
     core_free(node->core);
     fsm_close(node->fsm);
+    if (node->linger.fd >= 0) {
+        (void)close(node->linger.fd);
+    }
     mailbox_free(node->proposals);
     mailbox_free(node->tickets_box);
     mailbox_free(node->changes_box);

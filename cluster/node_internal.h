@@ -44,6 +44,17 @@ struct node_peer {
     uint64_t caught_up_ms;           /* spare: since when it keeps up; 0: it does not */
 };
 
+/* Group commit. Clients whose writes were just answered tend to write again at once, and an entry
+ * costs much the same with one command as with fifty: so the next one waits a little for as many as
+ * took part in the last, or waited when it was done. */
+struct node_linger {
+    uv_poll_t poll;
+    int fd; /* a timer */
+    bool is_on;
+    unsigned awaited;      /* commands */
+    uint64_t submitted_us; /* the last entry */
+};
+
 /* The change that runs; NULL in `request`: none. */
 struct node_change_state {
     struct node_change *request;
@@ -108,8 +119,11 @@ struct node {
     struct log_writer *writer;
     struct pending *pending;
     struct pending **pending_last;
-    struct letter_list waiting; /* proposals that the core does not take yet */
-    struct letter_list reads;   /* tickets */
+    struct letter_list waiting; /* proposals that the core does not take yet, */
+    unsigned n_waiting;         /* how many, */
+    size_t waiting_bytes;       /* and of what size */
+    struct node_linger linger;
+    struct letter_list reads; /* tickets */
     struct letter_list leaders;
     struct node_change_state change;
     struct node_checkpoint checkpoint;
@@ -159,6 +173,7 @@ static inline struct letter *letter_list_pop(struct letter_list *list) {
 }
 
 /* node_proposals.c */
+void node_proposals_open(struct node *node);
 void node_proposals_take(struct node *node); /* from the mailbox */
 /* Hands to the core what it takes now. */
 void node_proposals_pump(struct node *node);

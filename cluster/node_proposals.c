@@ -6,6 +6,9 @@
 #include "cluster/envelope.h"
 
 #include <stdlib.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
 
 struct proposal *proposal_new(enum command_type type, const ProtobufCMessage *command) {
     struct proposal *proposal = calloc(1, sizeof(*proposal));
@@ -88,9 +91,55 @@ void node_proposals_lost(struct node *node) {
 static void refuse_waiting(struct node *node, enum errc code) {
     struct letter *letter;
 
+    node->n_waiting = 0;
+    node->waiting_bytes = 0;
     while ((letter = letter_list_pop(&node->waiting)) != NULL) {
         finish(node, CONTAINER_OF(letter, struct proposal, letter), code);
     }
+}
+
+/* ---- group commit ---- */
+
+static void on_linger(uv_poll_t *poll, int status, int events) {
+    struct node *node = poll->data;
+    uint64_t count;
+
+    if (read(node->linger.fd, &count, sizeof(count)) == (ssize_t)sizeof(count)) {
+        node->linger.is_on = false;
+        node_turn(node, "linger", OK);
+    }
+}
+
+void node_proposals_open(struct node *node) {
+    node->linger.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    CHECK(node->linger.fd >= 0);
+    CHECK(uv_poll_init(&node->loop, &node->linger.poll, node->linger.fd) == 0);
+    node->linger.poll.data = node;
+    CHECK(uv_poll_start(&node->linger.poll, UV_READABLE, on_linger) == 0);
+}
+
+/* An entry of `count` commands is done. To wait for half the time that it took, at most, makes
+ * nobody's write much slower, even where nobody comes. */
+static void linger(struct node *node, unsigned count) {
+    uint64_t us = (metric_clock_us() - node->linger.submitted_us) / 2;
+    struct itimerspec when = {.it_value = {0}};
+
+    node->linger.awaited = count + node->n_waiting;
+    node->linger.is_on = node->linger.awaited > 1 && us > 0;
+    if (node->linger.is_on) {
+        us = us < LIMIT_LINGER_US ? us : LIMIT_LINGER_US;
+        when.it_value.tv_nsec = (long)us * 1000;
+        CHECK(timerfd_settime(node->linger.fd, 0, &when, NULL) == 0);
+    }
+}
+
+static bool waiting_fill_an_entry(const struct node *node) {
+    return node->n_waiting >= LIMIT_ENTRY_COMMANDS || node->waiting_bytes >= LIMIT_ENTRY_BYTES;
+}
+
+static bool lingers(const struct node *node) {
+    return node->linger.is_on && node->n_waiting < node->linger.awaited &&
+           !waiting_fill_an_entry(node);
 }
 
 void node_proposals_close(struct node *node) {
@@ -110,12 +159,16 @@ void node_proposals_result(struct node *node, uint64_t index, unsigned place,
     }
     CHECK(place < pending->count);
     proposal = pending->proposals[place];
-    if (place + 1 == pending->count) {
-        pending_free(pending_take_first(node));
-    }
     proposal->result = result;
     proposal->index = index;
     finish(node, proposal, OK);
+    if (place + 1 == pending->count) {
+        unsigned count = pending->count;
+        pending_free(pending_take_first(node));
+        if (node->pending == NULL) {
+            linger(node, count);
+        }
+    }
 }
 
 /* A member may run a release that does not know it yet: it would have to stop. What raises the
@@ -135,6 +188,8 @@ void node_proposals_take(struct node *node) {
             finish(node, proposal, ERR_UNAVAILABLE);
         } else {
             letter_list_push(&node->waiting, &proposal->letter);
+            node->n_waiting++;
+            node->waiting_bytes += proposal->command.len;
         }
     }
 }
@@ -162,6 +217,8 @@ static struct pending *gather(struct node *node, struct buf *bytes) {
         struct proposal *proposal =
             CONTAINER_OF(letter_list_pop(&node->waiting), struct proposal, letter);
         pending->proposals[pending->count++] = proposal;
+        node->n_waiting--;
+        node->waiting_bytes -= proposal->command.len;
         buf_append(bytes, proposal->command.data, proposal->command.len);
     }
     CHECK(!bytes->failed);
@@ -185,6 +242,8 @@ static enum errc submit(struct node *node, struct pending *pending, const struct
         return OK;
     }
     if (code == OK) {
+        node->linger.is_on = false;
+        node->linger.submitted_us = metric_clock_us();
         pending->next = NULL;
         *node->pending_last = pending;
         node->pending_last = &pending->next;
@@ -203,12 +262,15 @@ static unsigned pending_count(const struct node *node) {
 }
 
 /* Held, not refused: while leadership is handed over (the client waits some milliseconds and is
- * then sent to the next leader), and while enough is on its way that waiting makes fuller entries.
- */
+ * then sent to the next leader), and while an entry is on its way, so that what comes meanwhile
+ * shares the next one, unless it fills one already. */
 static bool must_wait(const struct node *node) {
-    return core_is_transferring(node->core) ||
-           core_uncommitted_bytes(node->core) >= LIMIT_UNCOMMITTED ||
-           pending_count(node) >= LIMIT_ENTRIES_AHEAD;
+    if (core_is_transferring(node->core) ||
+        core_uncommitted_bytes(node->core) >= LIMIT_UNCOMMITTED || lingers(node)) {
+        return true;
+    }
+    return node->pending != NULL &&
+           (!waiting_fill_an_entry(node) || pending_count(node) >= LIMIT_ENTRIES_AHEAD);
 }
 
 void node_proposals_pump(struct node *node) {
