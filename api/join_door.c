@@ -3,6 +3,7 @@
 #include "api/admin_door.h"
 #include "api/json_text.h"
 #include "api/response.h"
+#include "base/crashpoint.h"
 #include "base/log.h"
 #include "cluster/member.h"
 #include "crypto/digest.h"
@@ -63,6 +64,7 @@ static void reply_group(struct errand *errand) {
     if (status == NULL) {
         return;
     }
+    CRASHPOINT(JOIN_ADDED);
     buf_init(&more, BODY_MAX);
     buf_init(&body, BODY_MAX);
     if (errand->certificate.len > 0) {
@@ -101,6 +103,7 @@ static void join_sign(struct errand *errand) {
     struct err err;
     enum errc code;
 
+    CRASHPOINT(JOIN_TOKEN_USED);
     if (request == NULL) {
         join_add(errand);
         return;
@@ -200,6 +203,7 @@ void join_handle(struct exchange *exchange, const struct service *service) {
 /* --- POST /v1/rejoin --- */
 
 static void rejoin_add(struct errand *errand) {
+    CRASHPOINT(REJOIN_REMOVED);
     errand_change(errand, NODE_ADD, errand->ask.id, errand->ask.address, reply_group);
 }
 

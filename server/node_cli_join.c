@@ -2,6 +2,7 @@
 #include "server/node_cli.h"
 #include "server/node_cli_internal.h"
 
+#include "base/crashpoint.h"
 #include "base/wipe.h"
 #include "cluster/bootstrap.h"
 #include "cluster/join_client.h"
@@ -9,6 +10,7 @@
 #include "crypto/tls.h"
 #include "server/admin_client.h"
 #include "server/place.h"
+#include "storage/checkpoint.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -138,6 +140,11 @@ static enum errc make_request(const struct node_cli *cli, char **ret, struct err
     return code;
 }
 
+static enum errc rename_file(const char *from, const char *to, struct err *err) {
+    return rename(from, to) == 0 ? OK
+                                 : err_set(err, ERR_IO, "cannot write %s: %s", to, strerror(errno));
+}
+
 static enum errc keep_certificate(const struct node_cli *cli, const struct buf *answer,
                                   struct err *err) {
     const struct config *config = cli->config;
@@ -162,11 +169,19 @@ static enum errc keep_certificate(const struct node_cli *cli, const struct buf *
     if (code == OK) {
         code = check_certificate(cli, waiting, err);
     }
-    if (code == OK &&
-        (rename(key, config->peer_key) != 0 || rename(waiting, config->peer_cert) != 0)) {
-        code = err_set(err, ERR_IO, "cannot write %s: %s", config->peer_cert, strerror(errno));
+    if (code == OK) {
+        CRASHPOINT(JOIN_CERTIFICATE_WAITING);
+        code = rename_file(key, config->peer_key, err);
     }
-    return code == OK ? place_sync_folder_of(config->peer_cert, err) : code;
+    if (code == OK) {
+        CRASHPOINT(JOIN_KEY_RENAMED);
+        code = rename_file(waiting, config->peer_cert, err);
+    }
+    if (code == OK) {
+        CRASHPOINT(JOIN_CERTIFICATE_RENAMED);
+        code = place_sync_folder_of(config->peer_cert, err);
+    }
+    return code;
 }
 
 /* --- asking --- */
@@ -212,6 +227,7 @@ static enum errc take_place(const struct node_cli *cli, struct engine *engine,
         return err_set(err, ERR_MALFORMED, "the answer is not region %s's", cli->config->region);
     }
     code = node_await_join(engine, err);
+    CRASHPOINT(JOIN_PLACE_TAKEN);
     return code == OK ? members_file_write(cli->config->data, &picture.status, err) : code;
 }
 
@@ -227,7 +243,9 @@ static enum errc join_with(const struct node_cli *cli, struct engine *engine, st
     if (code != OK) {
         return code;
     }
+    CRASHPOINT(JOIN_REQUESTED);
     code = ask_group(cli, cli->address, "/v1/join", has_certificate, ask, &answer, err);
+    CRASHPOINT(JOIN_ANSWERED);
     if (code == OK && !has_certificate) {
         code = keep_certificate(cli, &answer, err);
     }
@@ -259,10 +277,12 @@ static enum errc join(const struct node_cli *cli, struct err *err) {
         /* One that waits already may ask again; one that has lived says so. */
         code = code == OK && has_beginning ? node_await_join(engine, err) : code;
     }
+    CRASHPOINT(JOIN_AWAITING);
     if (code == OK) {
         code = have_authority(cli, err);
     }
     if (code == OK) {
+        CRASHPOINT(JOIN_AUTHORITY);
         code = join_with(cli, engine, &ask, err);
     }
     engine_close(engine);
@@ -405,11 +425,16 @@ static enum errc rebuild(const struct node_cli *cli, struct err *err) {
                        "no other member is known here: say where one is with --address");
     }
     if (code == OK) {
+        code = store_forget_fetched(cli->config->data, err);
+    }
+    if (code == OK) {
         code = move_store(cli, err);
     }
     if (code == OK) {
+        CRASHPOINT(REBUILD_MOVED);
         code = rejoin(cli, &known, &answer, err);
     }
+    CRASHPOINT(REBUILD_REJOINED);
     if (code == OK) {
         code = node_cli_open_store(cli, &engine, err);
     }
