@@ -2,8 +2,10 @@
 #include "server/node_cli.h"
 #include "server/node_cli_internal.h"
 
+#include "base/bytes.h"
 #include "base/crashpoint.h"
 #include "base/wipe.h"
+#include "base/world.h"
 #include "cluster/bootstrap.h"
 #include "cluster/join_client.h"
 #include "cluster/member.h"
@@ -186,7 +188,8 @@ static enum errc keep_certificate(const struct node_cli *cli, const struct buf *
 
 /* --- asking --- */
 
-/* OK: *answer is the group's. Else the reason; ERR_UNAVAILABLE: another node may know better. */
+/* OK: *answer is the group's. Else the reason; ERR_UNAVAILABLE: another node may know better;
+ * ERR_ACCESS_DENIED: who asks is not known, or the token. */
 static enum errc ask_group(const struct node_cli *cli, const char *address, const char *path,
                            bool with_certificate, const struct admin_ask *ask, struct buf *answer,
                            struct err *err) {
@@ -210,8 +213,11 @@ static enum errc ask_group(const struct node_cli *cli, const char *address, cons
     buf_fini(&body);
     if (code == OK && call.status != 200) {
         admin_client_reason(&call.answer, reason, sizeof(reason));
-        code = err_set(err, call.status >= 500 ? ERR_UNAVAILABLE : ERR_INVALID_REQUEST, "%s: %s",
-                       address, reason);
+        code = err_set(err,
+                       call.status >= 500   ? ERR_UNAVAILABLE
+                       : call.status == 403 ? ERR_ACCESS_DENIED
+                                            : ERR_INVALID_REQUEST,
+                       "%s: %s", address, reason);
     }
     *answer = call.answer;
     return code;
@@ -382,19 +388,61 @@ static bool knows_another(const struct node_cli *cli, const struct members_file 
     return false;
 }
 
+/* What lets this node join if the leader that took it out of the group dies before it has taken it
+ * in again. Kept until it is in, so that the command can be given again. */
+static enum errc rejoin_token(const struct node_cli *cli, char path[PATH_MAX],
+                              char out[ADMIN_TOKEN_TEXT + 1], struct err *err) {
+    uint8_t raw[ADMIN_TOKEN_TEXT / 2];
+
+    if (snprintf(path, PATH_MAX, "%s/rejoin", cli->config->data) >= PATH_MAX) {
+        return err_set(err, ERR_IO, "the path of the data folder is too long");
+    }
+    if (is_there(path) && read_token(path, out, err) == OK) {
+        return OK;
+    }
+    world_random(world_system(), raw, sizeof(raw));
+    hex_encode(raw, sizeof(raw), out);
+    wipe(raw, sizeof(raw));
+    return place_write_file(path, out, ADMIN_TOKEN_TEXT, err);
+}
+
+/* A member leaves and comes back; one that was taken out and not in again joins, with its token. */
+static enum errc ask_back(const struct node_cli *cli, const char *address, struct admin_ask *ask,
+                          struct buf *answer, struct err *err) {
+    enum errc code;
+    struct err refusal;
+
+    ask->id = 0; /* the certificate says it */
+    code = ask_group(cli, address, "/v1/rejoin", true, ask, answer, err);
+    if (code != ERR_ACCESS_DENIED) {
+        return code;
+    }
+    buf_fini(answer);
+    ask->id = cli->id;
+    code = ask_group(cli, address, "/v1/join", true, ask, answer, &refusal);
+    return code == OK ? OK
+                      : err_set(err, code,
+                                "this node is no member of its region any more, and its own token "
+                                "is no good (%s). Let it join: redoubt node join, with a token",
+                                refusal.message);
+}
+
 /* Each that may know the leader, until one answers. */
 static enum errc rejoin(const struct node_cli *cli, const struct members_file *known,
                         struct buf *answer, struct err *err) {
     struct admin_ask ask = {.id = 0};
+    char token_path[PATH_MAX];
     enum errc code = node_cli_own_address(cli, was_learner(cli, known), ask.address, err);
 
-    if (code == OK && cli->address != NULL) {
-        return ask_group(cli, cli->address, "/v1/rejoin", true, &ask, answer, err);
-    }
     if (code == OK) {
+        code = rejoin_token(cli, token_path, ask.token, err);
+    }
+    if (code == OK && cli->address != NULL) {
+        code = ask_back(cli, cli->address, &ask, answer, err);
+    } else if (code == OK) {
         code = err_default(err, ERR_UNAVAILABLE);
     }
-    for (size_t i = 0; i < known->n; i++) {
+    for (size_t i = 0; cli->address == NULL && i < known->n; i++) {
         struct member_address door;
         if (code != ERR_UNAVAILABLE && code != ERR_OUTCOME_UNKNOWN) {
             break;
@@ -402,9 +450,13 @@ static enum errc rejoin(const struct node_cli *cli, const struct members_file *k
         if (known->members[i].id != cli->id &&
             member_address_parse(known->members[i].address, &door) == OK) {
             buf_fini(answer);
-            code = ask_group(cli, door.peer, "/v1/rejoin", true, &ask, answer, err);
+            code = ask_back(cli, door.peer, &ask, answer, err);
         }
     }
+    if (code == OK) {
+        (void)unlink(token_path);
+    }
+    admin_ask_fini(&ask);
     return code;
 }
 

@@ -101,6 +101,8 @@ void log_batch_append(struct log_batch *batch, uint64_t first, const struct log_
     CHECK(log->is_empty || first <= log->last + 1);
     if (!log->is_empty && log->last >= end) {
         log_batch_delete(batch, end > log->first ? end : log->first, log->last);
+    }
+    if (!log->is_empty && log->last >= first) {
         CRASHPOINT(LOG_TAIL_CUT);
     }
     for (size_t i = 0; i < n; i++) {
