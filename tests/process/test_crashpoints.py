@@ -358,7 +358,10 @@ def test_snapshot(three):
     copies = [shutil.copytree(three.node_folder(away), three.folder / f"copy-{i}") for i in range(2)]
     dies_at(three, away, "SWITCH_STORE_AWAY")
     copies.append(shutil.copytree(three.node_folder(away), three.folder / "copy-2"))
-    dies_at(three, away, "SWITCH_READY_IN", "CHECKPOINT_REMOVING")
+    dies_at(three, away, "SWITCH_READY_IN")
+    shutil.rmtree(three.node_folder(away))
+    shutil.copytree(copies[2], three.node_folder(away))  # nothing was opened since
+    dies_at(three, away, "SWITCH_DONE", "CHECKPOINT_REMOVING")
     three.start(away)
     client.assert_serves()
     kept = assert_same_on(three, three.nodes_of(REGION))

@@ -17,7 +17,7 @@ from runbook import NO_ANSWER, REGION, SEED, Load, assert_same_on, wait_voter
 
 LIBRARY = os.environ.get("REDOUBT_FAILING_DISK_LIBRARY") or str(pathlib.Path(harness.BINARY).parent / "tests/process/libfailing_disk.so")
 AT_ONCE = 5.0  # seconds; a busy machine, not a measure
-WHAT = {"write": "cannot write the (log|state)", "sync": "cannot sync the log"}
+WHAT = {"write": "cannot write", "sync": "cannot sync the log"}
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +100,7 @@ def test_it_stops_and_never_acknowledges(what):
         client = cluster.client(REGION)
         for name in writers.acked:
             assert client.get_secret_value(SecretId=name)["SecretString"] == name
-        client.create_secret(Name="well again", SecretString="x")
+        client.create_secret(Name="well-again", SecretString="x")
 
 
 def test_the_others_go_on():
@@ -159,14 +159,7 @@ def test_a_changed_byte():
                 assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 500, error
         print(f"{answers} answers from memory")
         stops(cluster, REGION, "(Corruption|checksum|corrupt)")
-        cluster.start(wait=False)
-        process = cluster.processes[REGION]
-        try:  # it may find the damage when it opens its store, or when it reads
-            code = process.wait(timeout=3)
-        except Exception:
-            with pytest.raises(NO_ANSWER):
-                for i in range(120):
-                    client.get_secret_value(SecretId=f"some/{i}")
-            code = process.wait(timeout=30)
-        del cluster.processes[REGION]
-        assert code != 0 and re.search("level=error .*(Corruption|checksum|corrupt)", cluster.tail(REGION)), cluster.tail(REGION)
+        cluster.start(wait=False)  # it reads when it opens
+        process = cluster.processes.pop(REGION)
+        assert process.wait(timeout=60) != 0
+        assert re.search("level=error .*(Corruption|checksum|corrupt)", cluster.tail(REGION)), cluster.tail(REGION)
