@@ -3,6 +3,7 @@
 #include "api/admin_door.h"
 #include "api/json_text.h"
 #include "api/response.h"
+#include "base/crashpoint.h"
 #include "base/log.h"
 #include "cluster/member.h"
 #include "crypto/digest.h"
@@ -15,7 +16,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { JOIN_LEVEL = 3, BODY_MAX = 256 * 1024, CERTIFICATE_MAX = 64 * 1024 };
+enum {
+    JOIN_LEVEL = 3,
+    REJOIN_SECONDS = 10 * 60,
+    BODY_MAX = 256 * 1024,
+    CERTIFICATE_MAX = 64 * 1024
+};
 
 /* --- GET /v1/ca --- */
 
@@ -63,6 +69,7 @@ static void reply_group(struct errand *errand) {
     if (status == NULL) {
         return;
     }
+    CRASHPOINT(JOIN_ADDED);
     buf_init(&more, BODY_MAX);
     buf_init(&body, BODY_MAX);
     if (errand->certificate.len > 0) {
@@ -101,6 +108,7 @@ static void join_sign(struct errand *errand) {
     struct err err;
     enum errc code;
 
+    CRASHPOINT(JOIN_TOKEN_USED);
     if (request == NULL) {
         join_add(errand);
         return;
@@ -115,8 +123,10 @@ static void join_sign(struct errand *errand) {
     }
 }
 
-/* The token was used, by this very node. */
-static bool was_used(const struct errand *errand, const uint8_t digest[DIGEST_SIZE]) {
+/* The token was used, by this very node; and holds, if that is asked. */
+static bool was_used(const struct errand *errand, const uint8_t digest[DIGEST_SIZE],
+                     bool and_holds) {
+    int64_t now_ms = and_holds ? world_wall_ms(errand->service->world) : INT64_MIN;
     struct view *view = view_new(errand->service->engine);
     Redoubt__JoinTokens *tokens = NULL;
     bool found = false;
@@ -127,7 +137,7 @@ static bool was_used(const struct errand *errand, const uint8_t digest[DIGEST_SI
     for (size_t i = 0; tokens != NULL && i < tokens->n_tokens; i++) {
         const Redoubt__JoinToken *token = tokens->tokens[i];
         found = found || (token->digest.len == DIGEST_SIZE && token->has_used_by &&
-                          token->used_by == errand->ask.id &&
+                          token->used_by == errand->ask.id && token->expires_ms > now_ms &&
                           memcmp(token->digest.data, digest, DIGEST_SIZE) == 0);
     }
     redoubt__join_tokens__free_unpacked(tokens, NULL);
@@ -144,7 +154,7 @@ static bool is_no_other(const struct errand *errand, const struct node_status *s
 
     return member == NULL ||
            (!member->is_voter && strcmp(member->address, errand->ask.address) == 0 &&
-            was_used(errand, digest));
+            was_used(errand, digest, false));
 }
 
 static bool join_is_sound(struct errand *errand, const uint8_t digest[DIGEST_SIZE]) {
@@ -173,15 +183,15 @@ static bool join_is_sound(struct errand *errand, const uint8_t digest[DIGEST_SIZ
     return false;
 }
 
-void join_run(struct errand *errand) {
+static void token_digest(const struct errand *errand, uint8_t out[DIGEST_SIZE]) {
+    digest_sha256(errand->ask.token, strlen(errand->ask.token), out);
+}
+
+static void use_token(struct errand *errand, errand_fn *then) {
     Redoubt__JoinTokenUse command = REDOUBT__JOIN_TOKEN_USE__INIT;
     uint8_t digest[DIGEST_SIZE];
 
-    buf_reset(&errand->certificate);
-    digest_sha256(errand->ask.token, strlen(errand->ask.token), digest);
-    if (!join_is_sound(errand, digest)) {
-        return;
-    }
+    token_digest(errand, digest);
     command.has_digest = true;
     command.digest = (ProtobufCBinaryData){.len = sizeof(digest), .data = digest};
     command.has_now_ms = true;
@@ -189,7 +199,17 @@ void join_run(struct errand *errand) {
     command.has_node = true;
     command.node = errand->ask.id;
     command.address = errand->ask.address;
-    errand_propose(errand, COMMAND_JOIN_TOKEN_USE, &command.base, join_sign);
+    errand_propose(errand, COMMAND_JOIN_TOKEN_USE, &command.base, then);
+}
+
+void join_run(struct errand *errand) {
+    uint8_t digest[DIGEST_SIZE];
+
+    buf_reset(&errand->certificate);
+    token_digest(errand, digest);
+    if (join_is_sound(errand, digest)) {
+        use_token(errand, join_sign);
+    }
 }
 
 void join_handle(struct exchange *exchange, const struct service *service) {
@@ -200,7 +220,38 @@ void join_handle(struct exchange *exchange, const struct service *service) {
 /* --- POST /v1/rejoin --- */
 
 static void rejoin_add(struct errand *errand) {
+    CRASHPOINT(REJOIN_REMOVED);
     errand_change(errand, NODE_ADD, errand->ask.id, errand->ask.address, reply_group);
+}
+
+static void rejoin_remove(struct errand *errand) {
+    errand_change(errand, NODE_REMOVE, errand->ask.id, NULL, rejoin_add);
+}
+
+static void rejoin_bind(struct errand *errand) {
+    use_token(errand, rejoin_remove);
+}
+
+/* Between leaving and coming back it is no member, and nobody would know it any more if this leader
+ * died there. So the token that it brings is made good first, for this node alone and for a short
+ * time: with it, it may join. */
+static void rejoin_permit(struct errand *errand) {
+    Redoubt__JoinTokenSet command = REDOUBT__JOIN_TOKEN_SET__INIT;
+    uint8_t digest[DIGEST_SIZE];
+
+    token_digest(errand, digest);
+    if (errand->ask.token[0] == '\0' || errand->seen->level < JOIN_LEVEL ||
+        was_used(errand, digest, true)) {
+        rejoin_remove(errand);
+        return;
+    }
+    command.has_digest = true;
+    command.digest = (ProtobufCBinaryData){.len = sizeof(digest), .data = digest};
+    command.has_now_ms = true;
+    command.now_ms = world_wall_ms(errand->service->world);
+    command.has_expires_ms = true;
+    command.expires_ms = command.now_ms + REJOIN_SECONDS * 1000;
+    errand_propose(errand, COMMAND_JOIN_TOKEN_SET, &command.base, rejoin_bind);
 }
 
 /* What it promised as a voter went with its data: it must not count as one before it has caught up,
@@ -220,7 +271,7 @@ void rejoin_run(struct errand *errand) {
                     "Node %016" PRIx64 " is no member of the region. Let it join, with a token.",
                     errand->ask.id);
     } else {
-        errand_change(errand, NODE_REMOVE, errand->ask.id, NULL, rejoin_add);
+        rejoin_permit(errand);
     }
 }
 

@@ -3,6 +3,7 @@
 #include "api/peer_door.h"
 #include "api/request_state.h"
 #include "api/response.h"
+#include "base/crashpoint.h"
 #include "base/log.h"
 #include "base/wipe.h"
 #include "replication/inbound.h"
@@ -185,6 +186,7 @@ static void delivery_answer(struct delivery *delivery) {
     struct buf answer;
     enum errc code;
 
+    CRASHPOINT(INBOUND_APPLIED);
     delivery_context(delivery, &context);
     buf_init(&answer, LIMIT_PEER_BODY);
     code = inbound_answer(&context, delivery->proposal->result, &answer);

@@ -9,25 +9,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+static enum errc find_applied(struct engine *engine, uint64_t *ret, struct err *err) {
+    struct view *view = view_new(engine);
+    enum errc code = view == NULL ? ERR_NO_MEMORY : view_applied(view, ret);
+
+    view_free(view);
+    return code == OK ? OK : err_set(err, code, "cannot read the state: %s", errc_sentence(code));
+}
+
 /* No term, no log, no state: nothing was ever promised on it. */
 static enum errc store_is_empty(struct engine *engine, bool *ret, struct err *err) {
     struct log_image *image = NULL;
-    struct view *view = NULL;
     uint64_t applied = 0;
     enum errc code = log_store_load(engine, &image, err);
 
-    if (code != OK) {
-        return code;
+    if (code == OK) {
+        code = find_applied(engine, &applied, err);
     }
-    view = view_new(engine);
-    code = view == NULL ? ERR_NO_MEMORY : view_applied(view, &applied);
     if (code == OK) {
         *ret =
             image->term == 0 && image->n_entries == 0 && image->snapshot.index == 0 && applied == 0;
-    } else {
-        (void)err_set(err, code, "cannot read the state: %s", errc_sentence(code));
     }
-    view_free(view);
     log_image_free(image);
     return code;
 }
@@ -86,6 +88,33 @@ static enum errc encode_sorted(const struct core_server *voters, size_t n, uint8
     return code == OK ? OK : err_default(err, code);
 }
 
+/* This very beginning was given before, and the node has not lived since: the command is repeated,
+ * whose first run was cut short before it could say so. */
+static enum errc has_begun_so(struct engine *engine, const struct log_entry *entry, bool *ret,
+                              struct err *err) {
+    enum log_origin origin = LOG_ORIGIN_NONE;
+    struct log_image *image = NULL;
+    uint64_t applied = 0;
+    enum errc code = log_store_origin(engine, &origin, err);
+
+    if (code == OK) {
+        code = find_applied(engine, &applied, err);
+    }
+    if (code == OK) {
+        code = log_store_load(engine, &image, err);
+    }
+    if (code != OK) {
+        return code;
+    }
+    *ret = origin == LOG_ORIGIN_FIRST && applied == 0 && image->snapshot.index == 0 &&
+           image->term == entry->term && image->voted_for == 0 && image->n_entries == 1 &&
+           image->first_index == 1 && image->entries[0].term == entry->term &&
+           image->entries[0].type == entry->type && image->entries[0].len == entry->len &&
+           memcmp(image->entries[0].data, entry->data, entry->len) == 0;
+    log_image_free(image);
+    return OK;
+}
+
 /* One configuration entry, a vote and the origin, durable at once. */
 static enum errc write_beginning(struct engine *engine, uint64_t index,
                                  const struct log_entry *entry, uint64_t voted_for,
@@ -111,23 +140,27 @@ enum errc node_bootstrap(struct engine *engine, const struct core_server *voters
     struct log_entry entry = {.term = 1, .type = CORE_CHANGE};
     enum log_origin origin = LOG_ORIGIN_NONE;
     uint8_t *configuration = NULL;
+    bool is_repeated = false;
     enum errc code = check_voters(voters, n, err);
 
     if (code == OK) {
+        code = encode_sorted(voters, n, &configuration, &entry.len, err);
+        entry.data = configuration;
+    }
+    if (code == OK) {
+        code = has_begun_so(engine, &entry, &is_repeated, err);
+    }
+    if (code == OK && !is_repeated) {
         code = must_be_empty(engine, err);
     }
-    if (code == OK) {
+    if (code == OK && !is_repeated) {
         code = log_store_origin(engine, &origin, err);
     }
-    if (code == OK && origin != LOG_ORIGIN_NONE) {
-        return err_set(err, ERR_INVALID_PARAMETER,
+    if (code == OK && !is_repeated && origin != LOG_ORIGIN_NONE) {
+        code = err_set(err, ERR_INVALID_PARAMETER,
                        "the data folder waits to be filled by the group that it joined");
     }
-    if (code == OK) {
-        code = encode_sorted(voters, n, &configuration, &entry.len, err);
-    }
-    if (code == OK) {
-        entry.data = configuration;
+    if (code == OK && !is_repeated) {
         code = write_beginning(engine, 1, &entry, 0, LOG_ORIGIN_FIRST, err);
     }
     wipe_free(configuration);

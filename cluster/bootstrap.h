@@ -15,7 +15,8 @@
 #include <stdint.h>
 
 /* The first entry of a new group, term 1: a configuration with these voters, the same on each of
- * its first nodes. ERR_INVALID_PARAMETER: the store is not empty, or the list is not sound. */
+ * its first nodes. May be said again until the node has lived. ERR_INVALID_PARAMETER: the store is
+ * not empty, or the list is not sound. */
 MUSTCHECK enum errc node_bootstrap(struct engine *engine, const struct core_server *voters,
                                    size_t n, struct err *err);
 /* Empty, and it may stay so until a leader sends it the log: the group knows it as a spare. */

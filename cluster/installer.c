@@ -3,6 +3,7 @@
  * alone. */
 #include "cluster/installer.h"
 
+#include "base/crashpoint.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "storage/checkpoint.h"
@@ -408,6 +409,7 @@ static void end_job(struct installer *installer, uint64_t number, struct job *jo
         return;
     }
     if (outcome == FETCHED) {
+        CRASHPOINT(INCOMING_FETCHED);
         LOG_INFO("installer.fetched");
     } else {
         LOG_WARN("installer.gave_up", F_STR("error", error));

@@ -1,5 +1,6 @@
 #include "cluster/log_writer.h"
 
+#include "base/crashpoint.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/world.h"
@@ -176,7 +177,9 @@ void log_writer_vote(struct log_writer *writer, uint64_t term, uint64_t voted_fo
     }
     CHECK(pthread_mutex_unlock(&writer->lock) == 0);
     log_batch_vote(batch, term, voted_for);
+    CRASHPOINT(VOTE_BEFORE_WRITE);
     commit_or_die(batch);
+    CRASHPOINT(VOTE_WRITTEN);
     log_batch_free(batch);
     metric_observe_us(METRIC_LOG_VOTE_SECONDS, metric_clock_us() - began_us);
 }

@@ -92,7 +92,8 @@ static struct node_peer *add_peer(struct node *node, uint64_t id, bool is_strang
     return peer;
 }
 
-/* The members where the configuration says they are, strangers where they told. */
+/* The members where the configuration says they are, strangers where they told; who joined empty
+ * knows its leader in that way alone, and fetches its first snapshot from it. */
 static void dial(struct node *node) {
     struct core_server servers[LIMIT_PEERS + ARRAY_LEN(node->peers)];
     size_t n = core_members_count(node->core);
@@ -105,7 +106,9 @@ static void dial(struct node *node) {
     for (size_t i = 0; i < node->n_peers; i++) {
         const struct node_peer *peer = &node->peers[i];
         if (peer->is_stranger) {
+            const struct core_member stranger = {.id = peer->id, .address = peer->address};
             servers[n++] = (struct core_server){.id = peer->id, .address = peer->address};
+            tell_peer_client(node, &stranger);
         }
     }
     transport_set_members(node->transport, servers, n);
@@ -168,6 +171,9 @@ static void forget_strangers(struct node *node) {
             node->peers[kept++] = node->peers[i];
         } else {
             node->has_to_dial = true;
+            if (node->options.peers != NULL) {
+                peer_client_set_node(node->options.peers, node->peers[i].id, NULL);
+            }
         }
     }
     node->n_peers = kept;

@@ -1,8 +1,11 @@
 #include "crypto/key_file.h"
 
+#include "base/crashpoint.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -54,31 +57,52 @@ static int sync_parent(const char *path) {
     return failed;
 }
 
+/* Whole or not at all: the content gets the name only when it is on disk, by a link, which never
+ * replaces what is there. */
+static enum errc give_name(const char *temporary, const char *path, struct err *err) {
+    enum errc errc = OK;
+
+    CRASHPOINT(KEY_FILE_WRITTEN);
+    if (link(temporary, path) != 0) {
+        errc = errno == EEXIST ? err_set(err, ERR_RESOURCE_EXISTS,
+                                         "%s exists already and is left as it is", path)
+                               : fail(err, "create", path);
+    } else if (sync_parent(path) != 0) {
+        errc = fail(err, "write", path);
+        (void)unlink(path);
+    }
+    return errc;
+}
+
 enum errc key_file_create(const char *path, enum key_file_kind kind, const void *data, size_t len,
                           struct err *err) {
     mode_t mode = kind == KEY_FILE_PRIVATE ? 0600 : 0644;
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    char temporary[PATH_MAX];
+    bool is_written;
     enum errc errc;
+    int fd;
 
-    if (fd < 0) {
-        if (errno == EEXIST) {
-            return err_set(err, ERR_RESOURCE_EXISTS, "%s exists already and is left as it is",
-                           path);
-        }
+    if (access(path, F_OK) == 0) {
+        return err_set(err, ERR_RESOURCE_EXISTS, "%s exists already and is left as it is", path);
+    }
+    if (snprintf(temporary, sizeof(temporary), "%s.new", path) >= (int)sizeof(temporary)) {
+        errno = ENAMETOOLONG;
         return fail(err, "create", path);
     }
-    if (write_all(fd, data, len) != 0 || fsync(fd) != 0) {
-        errc = fail(err, "write", path);
-        (void)close(fd);
-        goto undo;
+    (void)unlink(temporary); /* of an attempt that was cut short */
+    fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (fd < 0) {
+        return fail(err, "create", path);
     }
-    if (close(fd) != 0 || sync_parent(path) != 0) {
+    is_written = write_all(fd, data, len) == 0 && fsync(fd) == 0;
+    errc = is_written ? OK : fail(err, "write", path);
+    if (close(fd) != 0 && errc == OK) {
         errc = fail(err, "write", path);
-        goto undo;
     }
-    return OK;
-undo:
-    (void)unlink(path);
+    if (errc == OK) {
+        errc = give_name(temporary, path, err);
+    }
+    (void)unlink(temporary);
     return errc;
 }
 

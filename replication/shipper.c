@@ -8,6 +8,7 @@
  * leadership: what is lost is found in the outbox again. */
 #include "replication/shipper.h"
 
+#include "base/crashpoint.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -279,6 +280,7 @@ static void batch_take_answer(struct batch *batch) {
         }
         peer_call_free(batch->call);
         batch->call = NULL;
+        CRASHPOINT(SHIP_ANSWERED);
         batch->state = BATCH_JUDGED;
         metric_add_at2(METRIC_SHIP_BATCHES, row_place(row), METRIC_OUTCOME_OK, 1);
         metric_add_at(METRIC_SHIP_ITEMS, row_place(row), (int64_t)n_items);
@@ -340,6 +342,7 @@ static void batch_end_recorded(struct batch *batch) {
         code = ERR_INTERNAL_SERVICE;
     }
     if (code == OK) {
+        CRASHPOINT(SHIP_RECORDED);
         row_restore(batch->row);
         batch_release(batch, false);
     } else {

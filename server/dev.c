@@ -1,5 +1,6 @@
 #include "server/dev.h"
 
+#include "base/crashpoint.h"
 #include "base/wipe.h"
 #include "base/world.h"
 #include "crypto/credentials.h"
@@ -69,6 +70,7 @@ enum errc dev_write_file(const char *path, dev_print_fn *print, const struct dev
     failed = fflush(out) != 0 || fsync(fileno(out)) != 0 || failed;
     failed = fclose(out) != 0 || failed;
     wipe(buffer, sizeof(buffer));
+    CRASHPOINT(DEV_FILE_WRITTEN);
     if (failed || rename(temporary, path) != 0) {
         return err_set(err, ERR_IO, "cannot write %s: %s", path, strerror(errno));
     }

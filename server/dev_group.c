@@ -4,6 +4,7 @@
  * could vote away what it had acknowledged. */
 #include "server/dev_internal.h"
 
+#include "base/crashpoint.h"
 #include "base/world.h"
 #include "cluster/bootstrap.h"
 #include "cluster/member.h"
@@ -60,11 +61,12 @@ static enum errc begin_store(const struct dev *dev, const struct dev_node *node,
     if (code == OK) {
         code = node_has_beginning(engine, &has_beginning, err);
     }
-    if (code == OK && !has_beginning) {
+    if (code == OK && (!has_beginning || dev->n_nodes > 1)) {
         code = node_bootstrap(engine, voters, dev->n_nodes, err);
-    } else if (code == OK && dev->n_nodes > 1) {
-        /* Its first entry may name other addresses than the ones that we would write now. */
-        code = err_set(err, ERR_INVALID_PARAMETER,
+    }
+    if (code == ERR_INVALID_PARAMETER && has_beginning) {
+        /* Its first entry names other addresses than the ones that we would write now. */
+        code = err_set(err, code,
                        "the making of this region was interrupted: remove the folder and start "
                        "again; nothing was stored in it yet");
     }
@@ -97,12 +99,14 @@ enum errc dev_group_begin(const struct dev *dev, struct dev_region *region, stru
     }
     for (size_t i = 0; code == OK && i < dev->n_nodes; i++) {
         code = begin_store(dev, &region->nodes[i], voters, err);
+        CRASHPOINT(DEV_STORE_BEGUN);
     }
     if (code != OK) {
         char why[ERR_MESSAGE_MAX];
         (void)snprintf(why, sizeof(why), "%s", err->message);
         return err_set(err, code, "%s: %s", region->folder, why);
     }
+    CRASHPOINT(DEV_GROUP_BEGUN);
     code = dev_write_file(path, print_count, dev, region, NULL, err);
     region->made_with = code == OK ? (unsigned)dev->n_nodes : 0;
     return code;

@@ -1,6 +1,7 @@
 /* The folders, files and ports of `redoubt dev`. */
 #include "server/dev_internal.h"
 
+#include "base/crashpoint.h"
 #include "base/world.h"
 #include "crypto/credentials.h"
 #include "crypto/keyring.h"
@@ -151,15 +152,40 @@ enum errc dev_layout_open(struct dev *dev, const struct dev_options *options, st
 
 /* ---- files ---- */
 
+static enum errc rename_file(const char *from, const char *to, struct err *err) {
+    return rename(from, to) == 0 ? OK
+                                 : err_set(err, ERR_IO, "cannot write %s: %s", to, strerror(errno));
+}
+
+/* The certificate last: as long as it is not there, nothing was signed, and this is done again. */
+static enum errc make_authority(const struct dev *dev, const char *cert, struct err *err) {
+    char key[DEV_PATH], new_cert[DEV_PATH], new_key[DEV_PATH];
+    enum errc code;
+
+    dev_path(key, dev->folder, "ca.key");
+    dev_path(new_cert, dev->folder, "ca.crt.new");
+    dev_path(new_key, dev->folder, "ca.key.new");
+    (void)unlink(new_cert);
+    (void)unlink(new_key);
+    code = tls_ca_create(new_cert, new_key, err);
+    if (code == OK) {
+        code = rename_file(new_key, key, err);
+    }
+    if (code == OK) {
+        CRASHPOINT(DEV_AUTHORITY);
+        code = rename_file(new_cert, cert, err);
+    }
+    return code;
+}
+
 static enum errc make_shared_files(const struct dev *dev, struct err *err) {
-    char cert[DEV_PATH], key[DEV_PATH], credentials[DEV_PATH];
+    char cert[DEV_PATH], credentials[DEV_PATH];
     enum errc code = OK;
 
     dev_path(cert, dev->folder, "ca.crt");
-    dev_path(key, dev->folder, "ca.key");
     dev_path(credentials, dev->folder, "credentials");
     if (!dev_path_exists(cert)) {
-        code = tls_ca_create(cert, key, err);
+        code = make_authority(dev, cert, err);
     }
     if (code == OK && !dev_path_exists(credentials)) {
         code = credentials_create(credentials, dev->options->account, world_system(), err);
@@ -214,8 +240,12 @@ static enum errc make_certificate(const struct dev *dev, const struct dev_region
     (void)unlink(new_cert);
     (void)unlink(new_key);
     code = tls_cert_create(ca_cert, ca_key, region->name, node->id, new_cert, new_key, err);
-    if (code == OK && (rename(new_key, key) != 0 || rename(new_cert, cert) != 0)) {
-        code = err_set(err, ERR_IO, "cannot write %s: %s", cert, strerror(errno));
+    if (code == OK) {
+        code = rename_file(new_key, key, err);
+    }
+    if (code == OK) {
+        CRASHPOINT(DEV_NODE_KEY);
+        code = rename_file(new_cert, cert, err);
     }
     return code;
 }

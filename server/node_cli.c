@@ -9,6 +9,7 @@
 #include "server/node_identity.h"
 #include "server/options.h"
 #include "server/place.h"
+#include "storage/checkpoint.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -50,8 +51,14 @@ enum errc node_cli_store_path(const struct node_cli *cli, char out[PATH_MAX], st
 enum errc node_cli_open_store(const struct node_cli *cli, struct engine **ret, struct err *err) {
     char path[PATH_MAX];
     const struct engine_options options = {.path = path};
+    bool was_switched = false;
     enum errc code = node_cli_store_path(cli, path, err);
 
+    /* What was fetched may wait for its switch, or be cut off in the middle of it. What is written
+       now must go into the store that the server will open. */
+    if (code == OK) {
+        code = store_switch(cli->config->data, &was_switched, err);
+    }
     return code == OK ? engine_open(&options, ret, err) : code;
 }
 

@@ -2,13 +2,17 @@
 #include "server/node_cli.h"
 #include "server/node_cli_internal.h"
 
+#include "base/bytes.h"
+#include "base/crashpoint.h"
 #include "base/wipe.h"
+#include "base/world.h"
 #include "cluster/bootstrap.h"
 #include "cluster/join_client.h"
 #include "cluster/member.h"
 #include "crypto/tls.h"
 #include "server/admin_client.h"
 #include "server/place.h"
+#include "storage/checkpoint.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -138,6 +142,11 @@ static enum errc make_request(const struct node_cli *cli, char **ret, struct err
     return code;
 }
 
+static enum errc rename_file(const char *from, const char *to, struct err *err) {
+    return rename(from, to) == 0 ? OK
+                                 : err_set(err, ERR_IO, "cannot write %s: %s", to, strerror(errno));
+}
+
 static enum errc keep_certificate(const struct node_cli *cli, const struct buf *answer,
                                   struct err *err) {
     const struct config *config = cli->config;
@@ -162,16 +171,25 @@ static enum errc keep_certificate(const struct node_cli *cli, const struct buf *
     if (code == OK) {
         code = check_certificate(cli, waiting, err);
     }
-    if (code == OK &&
-        (rename(key, config->peer_key) != 0 || rename(waiting, config->peer_cert) != 0)) {
-        code = err_set(err, ERR_IO, "cannot write %s: %s", config->peer_cert, strerror(errno));
+    if (code == OK) {
+        CRASHPOINT(JOIN_CERTIFICATE_WAITING);
+        code = rename_file(key, config->peer_key, err);
     }
-    return code == OK ? place_sync_folder_of(config->peer_cert, err) : code;
+    if (code == OK) {
+        CRASHPOINT(JOIN_KEY_RENAMED);
+        code = rename_file(waiting, config->peer_cert, err);
+    }
+    if (code == OK) {
+        CRASHPOINT(JOIN_CERTIFICATE_RENAMED);
+        code = place_sync_folder_of(config->peer_cert, err);
+    }
+    return code;
 }
 
 /* --- asking --- */
 
-/* OK: *answer is the group's. Else the reason; ERR_UNAVAILABLE: another node may know better. */
+/* OK: *answer is the group's. Else the reason; ERR_UNAVAILABLE: another node may know better;
+ * ERR_ACCESS_DENIED: who asks is not known, or the token. */
 static enum errc ask_group(const struct node_cli *cli, const char *address, const char *path,
                            bool with_certificate, const struct admin_ask *ask, struct buf *answer,
                            struct err *err) {
@@ -195,8 +213,11 @@ static enum errc ask_group(const struct node_cli *cli, const char *address, cons
     buf_fini(&body);
     if (code == OK && call.status != 200) {
         admin_client_reason(&call.answer, reason, sizeof(reason));
-        code = err_set(err, call.status >= 500 ? ERR_UNAVAILABLE : ERR_INVALID_REQUEST, "%s: %s",
-                       address, reason);
+        code = err_set(err,
+                       call.status >= 500   ? ERR_UNAVAILABLE
+                       : call.status == 403 ? ERR_ACCESS_DENIED
+                                            : ERR_INVALID_REQUEST,
+                       "%s: %s", address, reason);
     }
     *answer = call.answer;
     return code;
@@ -212,6 +233,7 @@ static enum errc take_place(const struct node_cli *cli, struct engine *engine,
         return err_set(err, ERR_MALFORMED, "the answer is not region %s's", cli->config->region);
     }
     code = node_await_join(engine, err);
+    CRASHPOINT(JOIN_PLACE_TAKEN);
     return code == OK ? members_file_write(cli->config->data, &picture.status, err) : code;
 }
 
@@ -227,7 +249,9 @@ static enum errc join_with(const struct node_cli *cli, struct engine *engine, st
     if (code != OK) {
         return code;
     }
+    CRASHPOINT(JOIN_REQUESTED);
     code = ask_group(cli, cli->address, "/v1/join", has_certificate, ask, &answer, err);
+    CRASHPOINT(JOIN_ANSWERED);
     if (code == OK && !has_certificate) {
         code = keep_certificate(cli, &answer, err);
     }
@@ -259,10 +283,12 @@ static enum errc join(const struct node_cli *cli, struct err *err) {
         /* One that waits already may ask again; one that has lived says so. */
         code = code == OK && has_beginning ? node_await_join(engine, err) : code;
     }
+    CRASHPOINT(JOIN_AWAITING);
     if (code == OK) {
         code = have_authority(cli, err);
     }
     if (code == OK) {
+        CRASHPOINT(JOIN_AUTHORITY);
         code = join_with(cli, engine, &ask, err);
     }
     engine_close(engine);
@@ -362,19 +388,61 @@ static bool knows_another(const struct node_cli *cli, const struct members_file 
     return false;
 }
 
+/* What lets this node join if the leader that took it out of the group dies before it has taken it
+ * in again. Kept until it is in, so that the command can be given again. */
+static enum errc rejoin_token(const struct node_cli *cli, char path[PATH_MAX],
+                              char out[ADMIN_TOKEN_TEXT + 1], struct err *err) {
+    uint8_t raw[ADMIN_TOKEN_TEXT / 2];
+
+    if (snprintf(path, PATH_MAX, "%s/rejoin", cli->config->data) >= PATH_MAX) {
+        return err_set(err, ERR_IO, "the path of the data folder is too long");
+    }
+    if (is_there(path) && read_token(path, out, err) == OK) {
+        return OK;
+    }
+    world_random(world_system(), raw, sizeof(raw));
+    hex_encode(raw, sizeof(raw), out);
+    wipe(raw, sizeof(raw));
+    return place_write_file(path, out, ADMIN_TOKEN_TEXT, err);
+}
+
+/* A member leaves and comes back; one that was taken out and not in again joins, with its token. */
+static enum errc ask_back(const struct node_cli *cli, const char *address, struct admin_ask *ask,
+                          struct buf *answer, struct err *err) {
+    enum errc code;
+    struct err refusal;
+
+    ask->id = 0; /* the certificate says it */
+    code = ask_group(cli, address, "/v1/rejoin", true, ask, answer, err);
+    if (code != ERR_ACCESS_DENIED) {
+        return code;
+    }
+    buf_fini(answer);
+    ask->id = cli->id;
+    code = ask_group(cli, address, "/v1/join", true, ask, answer, &refusal);
+    return code == OK ? OK
+                      : err_set(err, code,
+                                "this node is no member of its region any more, and its own token "
+                                "is no good (%s). Let it join: redoubt node join, with a token",
+                                refusal.message);
+}
+
 /* Each that may know the leader, until one answers. */
 static enum errc rejoin(const struct node_cli *cli, const struct members_file *known,
                         struct buf *answer, struct err *err) {
     struct admin_ask ask = {.id = 0};
+    char token_path[PATH_MAX];
     enum errc code = node_cli_own_address(cli, was_learner(cli, known), ask.address, err);
 
-    if (code == OK && cli->address != NULL) {
-        return ask_group(cli, cli->address, "/v1/rejoin", true, &ask, answer, err);
-    }
     if (code == OK) {
+        code = rejoin_token(cli, token_path, ask.token, err);
+    }
+    if (code == OK && cli->address != NULL) {
+        code = ask_back(cli, cli->address, &ask, answer, err);
+    } else if (code == OK) {
         code = err_default(err, ERR_UNAVAILABLE);
     }
-    for (size_t i = 0; i < known->n; i++) {
+    for (size_t i = 0; cli->address == NULL && i < known->n; i++) {
         struct member_address door;
         if (code != ERR_UNAVAILABLE && code != ERR_OUTCOME_UNKNOWN) {
             break;
@@ -382,9 +450,13 @@ static enum errc rejoin(const struct node_cli *cli, const struct members_file *k
         if (known->members[i].id != cli->id &&
             member_address_parse(known->members[i].address, &door) == OK) {
             buf_fini(answer);
-            code = ask_group(cli, door.peer, "/v1/rejoin", true, &ask, answer, err);
+            code = ask_back(cli, door.peer, &ask, answer, err);
         }
     }
+    if (code == OK) {
+        (void)unlink(token_path);
+    }
+    admin_ask_fini(&ask);
     return code;
 }
 
@@ -405,11 +477,16 @@ static enum errc rebuild(const struct node_cli *cli, struct err *err) {
                        "no other member is known here: say where one is with --address");
     }
     if (code == OK) {
+        code = store_forget_fetched(cli->config->data, err);
+    }
+    if (code == OK) {
         code = move_store(cli, err);
     }
     if (code == OK) {
+        CRASHPOINT(REBUILD_MOVED);
         code = rejoin(cli, &known, &answer, err);
     }
+    CRASHPOINT(REBUILD_REJOINED);
     if (code == OK) {
         code = node_cli_open_store(cli, &engine, err);
     }

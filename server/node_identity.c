@@ -1,6 +1,7 @@
 #include "server/node_identity.h"
 
 #include "base/bytes.h"
+#include "base/crashpoint.h"
 #include "base/world.h"
 
 #include <errno.h>
@@ -52,10 +53,13 @@ static enum errc identity_write(const char *data, const char *path, uint64_t id,
         done = write(fd, text, IDENTITY_TEXT) == IDENTITY_TEXT && fsync(fd) == 0;
         (void)close(fd);
     }
-    if (!done || rename(temporary, path) != 0 || !sync_folder(data)) {
+    CRASHPOINT(IDENTITY_WRITTEN);
+    if (!done || rename(temporary, path) != 0) {
         return err_set(err, ERR_IO, "cannot write %s: %s", path, strerror(errno));
     }
-    return OK;
+    CRASHPOINT(IDENTITY_RENAMED);
+    return sync_folder(data) ? OK
+                             : err_set(err, ERR_IO, "cannot sync %s: %s", data, strerror(errno));
 }
 
 static enum errc identity_make(const char *data, const char *path, uint64_t *ret, struct err *err) {

@@ -1,5 +1,7 @@
 #include "server/place.h"
 
+#include "base/crashpoint.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -48,6 +50,7 @@ enum errc place_write_file(const char *path, const void *data, size_t len, struc
         done = write(fd, data, len) == (ssize_t)len && fsync(fd) == 0;
         done = close(fd) == 0 && done;
     }
+    CRASHPOINT(FILE_WRITTEN);
     if (!done || rename(temporary, path) != 0) {
         enum errc code = err_set(err, ERR_IO, "cannot write %s: %s", path, strerror(errno));
         (void)unlink(temporary);

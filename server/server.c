@@ -5,6 +5,7 @@
 #include "api/request.h"
 #include "api/telemetry.h"
 #include "api/touches.h"
+#include "base/crashpoint.h"
 #include "base/world.h"
 #include "cluster/installer.h"
 #include "cluster/member.h"
@@ -460,6 +461,7 @@ static void finish_install(const struct config *config, const struct fetched *fe
     struct err err;
     enum errc code;
 
+    CRASHPOINT(INCOMING_HOUSE_CLOSED);
     (void)snprintf(path, sizeof(path), "%s/store", config->data);
     code = engine_open(&options, &engine, &err);
     if (code == OK) {

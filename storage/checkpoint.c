@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #include "base/bytes.h"
+#include "base/crashpoint.h"
 #include "storage/checkpoint_folder.h"
 #include "storage/engine_inner.h"
 #include "storage/view.h"
@@ -218,9 +219,11 @@ static enum errc make(struct engine *engine, const char *folder,
     enum errc code = engine_checkpoint(engine, folder, err);
 
     if (code == OK) {
+        CRASHPOINT(CHECKPOINT_COPIED);
         code = strip(folder, &manifest->applied, err);
     }
     if (code == OK) {
+        CRASHPOINT(CHECKPOINT_STRIPPED);
         code = manifest_list(folder, manifest, err);
     }
     if (code == OK) {
@@ -260,6 +263,7 @@ enum errc checkpoint_make(struct engine *engine, const char *data, const struct 
         checkpoint_manifest_free(manifest);
         return code;
     }
+    CRASHPOINT(CHECKPOINT_MADE);
     *ret = manifest;
     return OK;
 }
@@ -268,6 +272,7 @@ enum errc checkpoint_remove(const char *data, const char *id, const char *except
     char path[PATH_MAX];
     enum errc code;
 
+    CRASHPOINT(CHECKPOINT_REMOVING);
     if (id == NULL) {
         code = folder_path(path, data, FOLDER_CHECKPOINTS, NULL, err);
         return code == OK ? folder_clear(path, except, err) : code;

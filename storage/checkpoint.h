@@ -119,5 +119,9 @@ MUSTCHECK enum errc incoming_finish(const char *data, const char *id, uint64_t t
  * that the old store's state has overtaken, is removed instead. Safe to be interrupted at any point
  * and called again; called at every start, before the engine is opened. *ret_switched. */
 MUSTCHECK enum errc store_switch(const char *data, bool *ret_switched, struct err *err);
+/* Removes all that was fetched, also a store that waits for its switch; a switch that was cut off
+ * is ended with the old store if the new one is not in its place. For a node that gives up its
+ * data. */
+MUSTCHECK enum errc store_forget_fetched(const char *data, struct err *err);
 
 #endif

@@ -11,6 +11,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/crashpoint.h"
 #include "crypto/digest.h"
 #include "storage/checkpoint_folder.h"
 #include "storage/engine_inner.h"
@@ -87,9 +88,11 @@ static enum errc end_file(struct incoming *incoming, struct err *err) {
         incoming->offset = 0;
         return err_set(err, ERR_CORRUPT, "%s does not have the digest of the manifest", file->name);
     }
+    CRASHPOINT(INCOMING_FILE_SYNCED);
     if (rename(partial, path) != 0) {
         return err_set(err, ERR_IO, "cannot rename %s: %s", partial, strerror(errno));
     }
+    CRASHPOINT(INCOMING_FILE_WHOLE);
     incoming->whole[incoming->at] = true;
     incoming->bytes += file->size;
     incoming->offset = 0;
@@ -238,7 +241,9 @@ static enum errc prepare_folders(const char *data, const char *id, char out[PATH
     if (code == OK) {
         code = folder_path(out, data, FOLDER_INCOMING, id, err);
     }
-    return code == OK ? folder_ensure(out, err) : code;
+    code = code == OK ? folder_ensure(out, err) : code;
+    CRASHPOINT(INCOMING_FOLDER);
+    return code;
 }
 
 /* All of incoming/ but this attempt and a store that waits for the switch. */
@@ -357,6 +362,7 @@ enum errc incoming_write(struct incoming *incoming, const uint8_t *data, size_t 
         }
         done += put > 0 ? (size_t)put : 0;
     }
+    CRASHPOINT(INCOMING_PIECE);
     incoming->offset += len;
     if (incoming->offset == incoming->files[incoming->at].size) {
         code = end_file(incoming, err);
@@ -431,6 +437,7 @@ enum errc incoming_finish(const char *data, const char *id, uint64_t term, uint6
     if (code == OK) {
         code = adopt(folder, term, voted_for, snapshot, err);
     }
+    CRASHPOINT(INCOMING_ADOPTED);
     if (code == OK) {
         code = folder_exists(ready, &has_ready, err);
     }
@@ -442,5 +449,6 @@ enum errc incoming_finish(const char *data, const char *id, uint64_t term, uint6
     if (code == OK) {
         code = folder_rename(folder, ready, err);
     }
+    CRASHPOINT(INCOMING_READY);
     return code == OK ? folder_remove(aside, err) : code;
 }

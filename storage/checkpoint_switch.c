@@ -7,6 +7,7 @@
  *     x      -       x      replaced is removed; also with a ready: it is of an earlier switch
  *     -      -       x      no step of ours leads here; the old store is put back
  */
+#include "base/crashpoint.h"
 #include "storage/checkpoint_folder.h"
 #include "storage/engine_inner.h"
 
@@ -127,11 +128,15 @@ static enum errc switch_over(const char *data, const struct places *places, bool
         }
         code = folder_rename(places->store, places->replaced, err);
     }
+    CRASHPOINT(SWITCH_STORE_AWAY);
     if (code == OK) {
         code = folder_rename(places->ready, places->store, err);
     }
+    CRASHPOINT(SWITCH_READY_IN);
     *ret_switched = code == OK;
-    return code == OK ? folder_remove(places->replaced, err) : code;
+    code = code == OK ? folder_remove(places->replaced, err) : code;
+    CRASHPOINT(SWITCH_DONE);
+    return code;
 }
 
 enum errc store_switch(const char *data, bool *ret_switched, struct err *err) {
@@ -150,4 +155,22 @@ enum errc store_switch(const char *data, bool *ret_switched, struct err *err) {
         return switch_over(data, &places, ret_switched, err);
     }
     return places.has_replaced ? folder_rename(places.replaced, places.store, err) : OK;
+}
+
+enum errc store_forget_fetched(const char *data, struct err *err) {
+    struct places places;
+    char incoming[PATH_MAX];
+    bool was_switched = false;
+    enum errc code = places_find(data, &places, err);
+
+    if (code == OK && places.has_ready) {
+        code = discard_ready(data, &places, err);
+    }
+    if (code == OK) {
+        code = folder_path(incoming, data, FOLDER_INCOMING, NULL, err);
+    }
+    if (code == OK) {
+        code = folder_clear(incoming, NULL, err);
+    }
+    return code == OK ? store_switch(data, &was_switched, err) : code;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/crashpoint.h"
 #include "storage/engine_inner.h"
 #include "storage/index.h"
 
@@ -58,6 +59,7 @@ static enum errc folder_sync_parent(const char *path, struct err *err) {
 
 static enum errc folder_make(const char *path, struct err *err) {
     if (mkdir(path, 0700) == 0) {
+        CRASHPOINT(ENGINE_FOLDER);
         return folder_sync_parent(path, err);
     }
     if (errno != EEXIST) {
@@ -198,6 +200,7 @@ static enum errc format_write(struct engine *engine, struct err *err) {
             return err_set(err, ERR_CORRUPT, "the database has data but no format record");
         }
     }
+    CRASHPOINT(ENGINE_CREATED);
     memcpy(bytes, format_magic, sizeof(format_magic));
     put_le16(bytes + 4, FORMAT_READ);
     put_le16(bytes + 6, FORMAT_WRITE);

@@ -3,6 +3,7 @@
 #include "storage/index.h"
 
 #include "base/bytes.h"
+#include "base/crashpoint.h"
 #include "base/limits.h"
 #include "storage/records.h"
 
@@ -196,5 +197,9 @@ enum errc index_open(struct engine *engine, void (*on_build)(void *arg), void *a
         }
         code = build_all(engine, err);
     }
-    return code == OK ? format_write(engine, err) : code;
+    if (code != OK) {
+        return code;
+    }
+    CRASHPOINT(INDEX_BUILT);
+    return format_write(engine, err);
 }

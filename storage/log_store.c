@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/bytes.h"
+#include "base/crashpoint.h"
 #include "base/limits.h"
 #include "storage/engine_inner.h"
 #include "storage/log_codec.h"
@@ -101,6 +102,9 @@ void log_batch_append(struct log_batch *batch, uint64_t first, const struct log_
     if (!log->is_empty && log->last >= end) {
         log_batch_delete(batch, end > log->first ? end : log->first, log->last);
     }
+    if (!log->is_empty && log->last >= first) {
+        CRASHPOINT(LOG_TAIL_CUT);
+    }
     for (size_t i = 0; i < n; i++) {
         log_batch_put_entry(batch, first + i, &entries[i]);
     }
@@ -133,6 +137,7 @@ void log_batch_snapshot(struct log_batch *batch, const struct log_snapshot *snap
         log_batch_delete(batch, log->first, log->last);
         log->is_empty = true;
     }
+    CRASHPOINT(LOG_SHORTENED);
 }
 
 enum errc log_batch_commit(struct log_batch *batch, struct err *err) {
@@ -149,21 +154,25 @@ enum errc log_batch_commit(struct log_batch *batch, struct err *err) {
     }
     log_commits_encode(engine->commits + 1, commits);
     log_batch_put_meta(batch, commits_key, commits, sizeof(commits));
+    CRASHPOINT(LOG_BEFORE_WRITE);
     /* Write, then sync the log beside the queue of writers: with the sync inside the write, the
        Raft thread's commits of the state would wait for the disk, for nothing. */
     rocksdb_write(engine->db, engine->write, batch->batch, &message);
     code = rocks_result(message, "cannot write the log", err);
     if (code == OK) {
+        CRASHPOINT(LOG_WRITTEN);
         message = NULL;
         rocksdb_flush_wal(engine->db, 1, &message);
         code = rocks_result(message, "cannot sync the log", err);
     }
     if (code == OK) {
+        CRASHPOINT(LOG_SYNCED);
         code = witness_set(&engine->witness, engine->commits + 1, err);
     }
     if (code != OK) {
         return code;
     }
+    CRASHPOINT(LOG_WITNESSED);
     engine->commits++;
     rocksdb_writebatch_clear(batch->batch);
     return OK;
@@ -284,6 +293,7 @@ enum errc log_store_adopt(struct engine *engine, uint64_t term, uint64_t voted_f
     if (code != OK) {
         return code;
     }
+    CRASHPOINT(INCOMING_LOG_EMPTIED);
     engine->log = (struct log_span){.is_empty = true};
     batch = log_batch_new(engine);
     if (batch == NULL) {

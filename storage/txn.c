@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/bytes.h"
+#include "base/crashpoint.h"
 #include "base/limits.h"
 #include "storage/index.h"
 #include "storage/record_cache.h"
@@ -133,7 +134,9 @@ void txn_commit(struct txn *txn, uint64_t applied_index) {
     buf_reset(&txn->record);
     record_pack_bytes(&txn->record, RECORD_APPLIED, index, sizeof(index));
     txn_put_packed(txn, &key);
+    CRASHPOINT(STATE_BEFORE_WRITE);
     txn_write(txn);
+    CRASHPOINT(STATE_WRITTEN);
     rocksdb_writebatch_wi_clear(txn->batch);
     dirty_clear(txn);
 }

@@ -50,6 +50,12 @@ enum errc view_failed(const struct view *view, char *message) {
     struct err err;
     enum errc code = rocks_result(message, "cannot read the state", &err);
 
+    /* A table of the live store does not match its checksum: what else it holds is no better, and a
+     * node that goes on would lead, and be copied. */
+    if (code == ERR_CORRUPT && view->engine->use == ENGINE_LIVE) {
+        storage_die("reading the state; rebuild this node from its peers (redoubt node rebuild)",
+                    code, err.message);
+    }
     if (code != OK && view->batch != NULL) {
         storage_die("reading the state", code, err.message);
     }

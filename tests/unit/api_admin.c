@@ -716,10 +716,22 @@ static void test_a_member_comes_back(void **state) {
     assert_int_equal(fake.change->id, NEW);
     changed(OK, "");
     assert_int_equal(fake.change->kind, NODE_ADD);
-    assert_int_equal(fake.change->id, NEW);
     assert_string_equal(fake.change->address, DOORS);
     changed(OK, "");
     expect(200, "\"region\":\"us-east-1\"");
+}
+
+static void test_a_member_comes_back_with_a_token(void **state) {
+    add_new(true, "c:1,c:2");
+    knock("us-east-1", NEW, "POST", "/v1/rejoin",
+          "{\"address\":\"" DOORS "\",\"token\":\"" TOKEN "\"}");
+    leader_is(OK, SELF);
+    assert_int_equal(fake.type, COMMAND_JOIN_TOKEN_SET);
+    committed(OK, OK, NULL);
+    assert_int_equal(fake.user, NEW); /* the next command: of no use to another */
+    committed(OK, OK, NULL);
+    assert_int_equal(fake.change->kind, NODE_REMOVE); /* and on as without */
+    changed(ERR_NO_QUORUM, "too few would be left");
 }
 
 static void test_who_is_no_member_does_not_come_back(void **state) {
@@ -778,6 +790,7 @@ int main(void) {
         T(test_joining_at_a_follower),
         T(test_what_does_not_join),
         T(test_a_member_comes_back),
+        T(test_a_member_comes_back_with_a_token),
         T(test_who_is_no_member_does_not_come_back),
         T(test_coming_back_at_a_follower),
     };

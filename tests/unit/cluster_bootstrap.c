@@ -247,7 +247,9 @@ static void test_a_store_gets_one_beginning(void **state) {
     struct err err;
 
     assert_int_equal(node_bootstrap(first, three, 1, &err), OK);
-    assert_int_equal(node_bootstrap(first, three, 1, &err), ERR_INVALID_PARAMETER);
+    /* The same may be said again: the first time may have been cut short before its answer. */
+    assert_int_equal(node_bootstrap(first, three, 1, &err), OK);
+    assert_int_equal(node_bootstrap(first, three, 2, &err), ERR_INVALID_PARAMETER);
     assert_int_equal(node_await_join(first, &err), ERR_INVALID_PARAMETER);
     /* Joining may be asked for again: the first answer may have been lost. */
     assert_int_equal(node_await_join(joiner, &err), OK);
