@@ -59,11 +59,6 @@ static enum errc decode_vote_result(struct core_bytes body, uint8_t flags,
     return OK;
 }
 
-bool core_message_has_entries(struct core_bytes bytes) {
-    return bytes.len >= HEADER + APPEND && bytes.data[1] == RAFT_APPEND_ENTRIES &&
-           get_le32(bytes.data + HEADER + APPEND - 4) > 0;
-}
-
 struct core_entry core_message_next_entry(struct core_bytes *entries) {
     struct core_entry entry = {
         .term = get_le64(entries->data),

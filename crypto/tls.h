@@ -38,8 +38,8 @@ MUSTCHECK enum errc tls_server_new(const struct tls_files *files, struct tls_con
 MUSTCHECK enum errc tls_server_new_open(const struct tls_files *files, struct tls_context **ret,
                                         struct err *err);
 void tls_context_free(struct tls_context *context);
-/* Reads the files of a server side anew: sessions that tls_accept makes from now on have them, those
- * before go on. On an error nothing has changed. From one thread, while others accept. */
+/* Reads the files of a server side anew: sessions that tls_accept makes from now on have them,
+ * those before go on. On an error nothing has changed. From one thread, while others accept. */
 MUSTCHECK enum errc tls_reload(struct tls_context *context, const struct tls_files *files,
                                struct err *err);
 /* A session for an accepted connection; NULL without memory. Owned by the caller, or by the
