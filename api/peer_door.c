@@ -112,13 +112,15 @@ static const struct door_row *door_find(const struct http_request *request) {
     return NULL;
 }
 
-/* The authority says which region and node it is; our own file, which regions we let in. So a
- * region whose line is taken away is shut out, whatever certificate it still holds. */
+/* The authority says which region and node it is; our own file, which regions we let in, and the
+ * group's configuration, which nodes. So a region whose line is taken away is shut out, and a node
+ * that was removed, whatever certificate it still holds. */
 static unsigned door_knows(const struct exchange *exchange, const struct service *service) {
     const char *region = exchange_peer_region(exchange);
 
     if (peer_door_is_own(exchange, service)) {
-        return exchange_peer_node(exchange) != 0 ? NODES | ANYBODY : ANYBODY;
+        return node_has_member(service->node, exchange_peer_node(exchange)) ? NODES | ANYBODY
+                                                                            : ANYBODY;
     }
     return peer_door_region(service, region, strlen(region)) != NULL ? REGIONS | ANYBODY : ANYBODY;
 }

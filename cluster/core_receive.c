@@ -46,10 +46,11 @@ static bool is_untimely(struct core *core, const struct raft_message *raft) {
     switch (raft->type) {
     case RAFT_INSTALL_SNAPSHOT:
         /* While one is installed, libraft would keep the next one's memory for ever. While we take
-         * our own, the two would race for the same place on disk. An old leader still gets its
-         * answer: it must learn the new term. */
+         * our own, the two would race for the same place on disk. Without room it waits. An old
+         * leader still gets its answer: it must learn the new term. */
         is_current = raft->install_snapshot.term >= raft_current_term(&core->raft);
-        return is_current && (core_is_installing(core) || core->prepared.index != 0);
+        return is_current &&
+               (core_is_installing(core) || core->prepared.index != 0 || core->lacks_room);
     case RAFT_TIMEOUT_NOW:
         /* A candidate must have no write in flight: libraft has no answer to one that completes.
          * And a lone voter takes leadership from nobody. */

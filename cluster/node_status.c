@@ -235,3 +235,16 @@ void node_status(const struct node *node, struct node_status *ret) {
     ret->age_ms = node_age_ms(node);
     ret->queued_bytes = atomic_load(&node->queued_bytes);
 }
+
+bool node_has_member(const struct node *node, uint64_t id) {
+    /* The lock is the only thing that reading changes. */
+    struct node *mutable_node = (struct node *)(uintptr_t)node;
+    bool found = false;
+
+    CHECK(pthread_mutex_lock(&mutable_node->status_lock) == 0);
+    for (size_t i = 0; i < node->status.n_members && !found; i++) {
+        found = node->status.members[i].id == id;
+    }
+    CHECK(pthread_mutex_unlock(&mutable_node->status_lock) == 0);
+    return found;
+}

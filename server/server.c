@@ -456,20 +456,18 @@ static void finish_install(const struct config *config, const struct fetched *fe
     char path[SERVER_PATH];
     const struct engine_options options = {.path = path};
     struct engine *engine = NULL;
-    struct log_image *image = NULL;
+    uint64_t term = 0, voted_for = 0;
     struct err err;
     enum errc code;
 
     (void)snprintf(path, sizeof(path), "%s/store", config->data);
     code = engine_open(&options, &engine, &err);
     if (code == OK) {
-        code = log_store_load(engine, &image, &err);
+        code = log_store_vote(engine, &term, &voted_for, &err);
         engine_close(engine);
     }
     if (code == OK) {
-        code = incoming_finish(config->data, fetched->id, image->term, image->voted_for,
-                               &fetched->row, &err);
-        log_image_free(image);
+        code = incoming_finish(config->data, fetched->id, term, voted_for, &fetched->row, &err);
     }
     if (code == OK) {
         LOG_INFO("server.install", F_U64("index", fetched->row.index));

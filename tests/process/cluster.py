@@ -64,6 +64,10 @@ def eventually(check, seconds=30.0, every=0.02, what="condition"):
         time.sleep(every)
 
 
+def threads_are_stopped(pid):
+    return all((task / "stat").read_text().rpartition(")")[2].split()[0] in "Tt" for task in pathlib.Path(f"/proc/{pid}/task").iterdir())
+
+
 class Cluster:
     """A node is named as `redoubt fault` names it: "us-east-1" in regions of one node, "us-east-1/0" and so on in larger ones, where
     "us-east-1" means all nodes of the region (or its node 0, as an endpoint)."""
@@ -152,13 +156,21 @@ class Cluster:
     def node_data(self, name):
         return self.node_folder(name) / "data"
 
+    def host(self, name):
+        """Where this node listens."""
+        return "127.0.0.1"
+
+    def command(self, node):
+        """What runs this node."""
+        return [BINARY, "server", "--config", str(self.config(node))]
+
     def endpoint(self, name):
         region, _, number = name.partition("/")
-        return f"http://127.0.0.1:{self.port + PORT_STEP * self.regions.index(region) + int(number or 0)}"
+        return f"http://{self.host(name)}:{self.port + PORT_STEP * self.regions.index(region) + int(number or 0)}"
 
     def metrics_endpoint(self, name):
         region, _, number = name.partition("/")
-        return f"http://127.0.0.1:{self.port + DOOR_OFFSETS[-1] + PORT_STEP * self.regions.index(region) + int(number or 0)}"
+        return f"http://{self.host(name)}:{self.port + DOOR_OFFSETS[-1] + PORT_STEP * self.regions.index(region) + int(number or 0)}"
 
     def endpoints(self, region):
         return [self.endpoint(node) for node in self.nodes_of(region)]
@@ -179,7 +191,7 @@ class Cluster:
             assert node not in self.processes, f"{node} runs already"
             with open(self.log_path(node), "ab") as log:
                 self.processes[node] = subprocess.Popen(
-                    [BINARY, "server", "--config", str(self.config(node))],
+                    self.command(node),
                     stdout=log, stderr=log, env={**os.environ, **(env or {})}, preexec_fn=limit if files else None)
         if wait:
             for name in names or self.regions:
@@ -246,6 +258,9 @@ class Cluster:
         for node in self.nodes_of(name):
             self.processes[node].send_signal(signal.SIGSTOP)
             self.paused.add(node)
+        # On a busy machine the other threads run on until the one that takes the signal gets its turn.
+        for node in self.nodes_of(name):
+            eventually(lambda node=node: threads_are_stopped(self.processes[node].pid), what=f"{node} stops")
 
     def resume(self, name):
         for node in self.nodes_of(name):
@@ -285,7 +300,7 @@ class Cluster:
                 aws_access_key_id=kwargs.pop("access_key", self.access_key),
                 aws_secret_access_key=kwargs.pop("secret_key", self.secret_key), aws_session_token=kwargs.pop("session_token", None),
                 config=botocore.config.Config(retries=retries if isinstance(retries, dict) else {"max_attempts": retries},
-                                              connect_timeout=5, read_timeout=30, **kwargs))
+                                              connect_timeout=5, read_timeout=kwargs.pop("read_timeout", 30), **kwargs))
 
     def environment(self):
         """What `redoubt dev` exports, for command line clients."""

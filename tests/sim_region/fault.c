@@ -227,9 +227,30 @@ void fault_happen(struct region *region) {
     }
 }
 
-void fault_heal(struct region *region) {
-    region->is_calm = true;
-    region->loss_per_mille = 0;
+void fault_isolate_leader(struct region *region) {
+    struct node *leader = region_leader(region);
+
+    for (unsigned id = 1; id <= REGION_NODES && leader != NULL; id++) {
+        region->streams[leader->id][id].is_cut = true;
+        region->streams[id][leader->id].is_cut = true;
+    }
+    note(region, "the leader is alone:", leader == NULL ? 0 : leader->id);
+}
+
+void fault_restart_followers(struct region *region) {
+    for (unsigned id = 1; id <= REGION_NODES; id++) {
+        struct node *node = &region->nodes[id];
+        bool was_cut_off = region->streams[id][id % REGION_NODES + 1].is_cut &&
+                           region->streams[id][(id + 1) % REGION_NODES + 1].is_cut;
+        if (!was_cut_off && node->is_up) {
+            node_crash(region, node, true);
+            node_start(region, node);
+        }
+    }
+}
+
+void fault_pause(struct region *region) {
+    region->is_staged = true;
     mend(region);
     for (unsigned id = 1; id <= REGION_NODES; id++) {
         struct node *node = &region->nodes[id];
@@ -239,5 +260,11 @@ void fault_heal(struct region *region) {
             node_start(region, node);
         }
     }
+}
+
+void fault_heal(struct region *region) {
+    region->is_calm = true;
+    region->loss_per_mille = 0;
+    fault_pause(region);
     note(region, "healed", 0);
 }

@@ -95,7 +95,7 @@ static void deliver(struct region *region, struct event *event) {
         client_turn(region, &region->clients[event->id], event->epoch);
         return;
     case EVENT_FAULT:
-        if (!region->is_calm) {
+        if (!region->is_calm && !region->is_staged) {
             fault_happen(region);
             fault_schedule(region);
         }

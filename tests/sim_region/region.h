@@ -45,7 +45,8 @@ struct region {
     unsigned voters;    /* at the start; changes of the membership leave as many */
     unsigned max_inflight;
     unsigned loss_per_mille;
-    bool is_calm; /* healing: no random harm any more */
+    bool is_calm;   /* healing: no random harm any more */
+    bool is_staged; /* and none while a certain course of things is played */
     struct deed_quotas quotas;
     struct counts counts;
 };
@@ -72,6 +73,11 @@ void stream_break(struct region *region, unsigned from, unsigned to);
 
 /* fault.c */
 void fault_happen(struct region *region);
+/* A course of things that chance hardly finds: a leader alone with what it still appends, while the
+ * others go on without it and lose, again and again, what they had not synced. */
+void fault_pause(struct region *region);
+void fault_isolate_leader(struct region *region);
+void fault_restart_followers(struct region *region);
 void fault_heal(struct region *region);
 void fault_schedule(struct region *region);
 

@@ -521,6 +521,8 @@ static void test_snapshot(void **state) {
     assert_string_equal(exchange.body, "23456");
     snapshot_post(data, "us-east-1", 0, body.data, body.len); /* of this region, but no node */
     assert_int_equal(exchange.status, 403);
+    snapshot_post(data, "us-east-1", REMOVED_NODE, body.data, body.len);
+    assert_int_equal(exchange.status, 403);
     snapshot_post(data, "eu-west-1", 7, body.data, body.len); /* a node of another region */
     assert_int_equal(exchange.status, 403);
     snapshot_post(data, "us-east-1", 7, body.data, body.len - 1);

@@ -137,6 +137,10 @@ void node_status(const struct node *node, struct node_status *ret) {
                                 .leader = fake.leader,
                                 .ready = fake.barrier == OK};
 }
+enum { REMOVED_NODE = 99 };
+bool node_has_member(const struct node *node, uint64_t id) {
+    return id != 0 && id != REMOVED_NODE;
+}
 bool node_is_leader(const struct node *node) {
     return !fake.is_follower;
 }
