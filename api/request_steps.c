@@ -227,6 +227,11 @@ enum step_result step_barrier(struct request *request) {
         node_read_barrier(request->service->node) == OK) {
         return request_next(request, AT_RUN);
     }
+    if (request->from != FROM_NODE && node_lacks_room(request->service->node) &&
+        !node_is_leader(request->service->node)) {
+        return request_next(request,
+                            AT_FIND_LEADER); /* what is here may be old until there is room */
+    }
     return ask_to_read(request);
 }
 

@@ -144,6 +144,11 @@ MUSTCHECK enum errc core_start(struct core *core, uint64_t now_ms,
 MUSTCHECK enum errc core_receive(struct core *core, uint64_t now_ms, uint64_t peer,
                                  struct core_bytes message);
 
+/* Whether there is room to write. Without, a leader is still heard and answered, and followed as
+ * far as the log need not grow by commands for it: what a new leader begins with is taken, or
+ * nobody could lead a group without room, not even for reads. */
+void core_set_room(struct core *core, bool has_room);
+
 /* The stream from `peer` broke, as it does when its process dies: a follower does not wait for an
  * election timeout to find out whether its leader is gone. Safe when it is not: the others refuse.
  */

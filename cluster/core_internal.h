@@ -96,6 +96,7 @@ struct core {
     unsigned heartbeat_ms;
     unsigned max_inflight_entries;
     bool is_started;
+    bool lacks_room; /* core_set_room */
     uint64_t now_ms;
 
     struct core_log log;

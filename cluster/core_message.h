@@ -75,9 +75,6 @@ MUSTCHECK enum errc core_message_decode(struct core_bytes bytes, uint64_t peer,
 MUSTCHECK enum errc core_message_encode(const struct raft_message *message,
                                         const struct core_message_source *source, uint8_t **ret,
                                         size_t *ret_len);
-/* Obeying it would write to the disk in proportion to what others have: entries, or a snapshot.
- * False for what is no message. */
-bool core_message_takes_room(struct core_bytes bytes);
 /* *ret is owned by the caller (wipe_free). ERR_NO_MEMORY. */
 MUSTCHECK enum errc core_message_encode_read(const struct core_read_message *message, uint8_t **ret,
                                              size_t *ret_len);

@@ -46,10 +46,11 @@ static bool is_untimely(struct core *core, const struct raft_message *raft) {
     switch (raft->type) {
     case RAFT_INSTALL_SNAPSHOT:
         /* While one is installed, libraft would keep the next one's memory for ever. While we take
-         * our own, the two would race for the same place on disk. An old leader still gets its
-         * answer: it must learn the new term. */
+         * our own, the two would race for the same place on disk. Without room it waits. An old
+         * leader still gets its answer: it must learn the new term. */
         is_current = raft->install_snapshot.term >= raft_current_term(&core->raft);
-        return is_current && (core_is_installing(core) || core->prepared.index != 0);
+        return is_current &&
+               (core_is_installing(core) || core->prepared.index != 0 || core->lacks_room);
     case RAFT_TIMEOUT_NOW:
         /* A candidate must have no write in flight: libraft has no answer to one that completes.
          * And a lone voter takes leadership from nobody. */
@@ -178,6 +179,31 @@ static void skip_snapshotted(struct core *core, struct raft_append_entries *appe
     }
 }
 
+void core_set_room(struct core *core, bool has_room) {
+    core->lacks_room = !has_room;
+}
+
+/* Of `left` entries those that take no room to speak of: in the place of others, or without a
+ * command. What remains of the message is one that the leader could have sent: it begins where our
+ * log ends at the latest, and says of nothing behind it that it is committed. (To leave out entries
+ * that we have others in place of would be a lie: libraft answers with the end of our log, which
+ * its leader would take for its own.) */
+static unsigned count_without_room(const struct core *core, struct raft_append_entries *append,
+                                   struct core_bytes entries, unsigned left) {
+    uint64_t room = core_log_last(&core->log);
+    unsigned n = 0;
+    while (n < left) {
+        struct core_entry entry = core_message_next_entry(&entries);
+        if (append->prev_log_index + n + 1 > room && entry.type == CORE_COMMAND) {
+            uint64_t last = append->prev_log_index + n;
+            append->leader_commit = append->leader_commit < last ? append->leader_commit : last;
+            break;
+        }
+        n++;
+    }
+    return n;
+}
+
 static enum errc receive_append(struct core *core, const struct core_message *message) {
     struct raft_message raft = message->raft;
     struct raft_append_entries *append = &raft.append_entries;
@@ -186,6 +212,9 @@ static enum errc receive_append(struct core *core, const struct core_message *me
         skip_snapshotted(core, append, &entries);
     }
     unsigned left = append->n_entries;
+    if (core->lacks_room) {
+        left = count_without_room(core, append, entries, left);
+    }
     if (core_is_installing(core)) {
         left = 0; /* libraft would not answer, and its leader take us for dead */
     }
