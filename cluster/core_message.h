@@ -16,6 +16,8 @@
  *                          u32 length, configuration, u32 length, manifest
  *   TIMEOUT_NOW            u64 term, last index, last term
  *
+ *   capacity: 0 (all that former releases say), or CORE_CAPACITY_NONE of a node without room
+ *
  * and ours for reads (core_read.c), which libraft does not see; their byte 2 is 0:
  *   PING (7)               u64 term, number of the round: are you still in my term?
  *   PONG (8)               u64 term, number: I am
@@ -33,6 +35,8 @@
 
 enum {
     CORE_MESSAGE_FORMAT = 1,
+    CORE_CAPACITY_NONE = 1, /* on the wire: for ever. libraft carries it and looks at it only with
+                               a threshold */
     /* One entry at its largest (a full group of commands and then the largest command), or
      * LIMIT_APPEND_BYTES of small ones with their headers. */
     CORE_MESSAGE_MAX = LIMIT_COMMAND + 8 * LIMIT_ENTRY_BYTES,

@@ -179,31 +179,6 @@ static void skip_snapshotted(struct core *core, struct raft_append_entries *appe
     }
 }
 
-void core_set_room(struct core *core, bool has_room) {
-    core->lacks_room = !has_room;
-}
-
-/* Of `left` entries those that take no room to speak of: in the place of others, or without a
- * command. What remains of the message is one that the leader could have sent: it begins where our
- * log ends at the latest, and says of nothing behind it that it is committed. (To leave out entries
- * that we have others in place of would be a lie: libraft answers with the end of our log, which
- * its leader would take for its own.) */
-static unsigned count_without_room(const struct core *core, struct raft_append_entries *append,
-                                   struct core_bytes entries, unsigned left) {
-    uint64_t room = core_log_last(&core->log);
-    unsigned n = 0;
-    while (n < left) {
-        struct core_entry entry = core_message_next_entry(&entries);
-        if (append->prev_log_index + n + 1 > room && entry.type == CORE_COMMAND) {
-            uint64_t last = append->prev_log_index + n;
-            append->leader_commit = append->leader_commit < last ? append->leader_commit : last;
-            break;
-        }
-        n++;
-    }
-    return n;
-}
-
 static enum errc receive_append(struct core *core, const struct core_message *message) {
     struct raft_message raft = message->raft;
     struct raft_append_entries *append = &raft.append_entries;
@@ -213,7 +188,7 @@ static enum errc receive_append(struct core *core, const struct core_message *me
     }
     unsigned left = append->n_entries;
     if (core->lacks_room) {
-        left = count_without_room(core, append, entries, left);
+        left = core_count_without_room(core, append, entries);
     }
     if (core_is_installing(core)) {
         left = 0; /* libraft would not answer, and its leader take us for dead */
@@ -249,6 +224,8 @@ static enum errc receive(struct core *core, struct core_message *message) {
     case RAFT_REQUEST_VOTE:
         return receive_vote_request(core, &message->raft);
     case RAFT_APPEND_ENTRIES_RESULT:
+        core_note_room(core, message->raft.server_id, &message->raft.append_entries_result);
+        break;
     case RAFT_REQUEST_VOTE_RESULT:
     case RAFT_TIMEOUT_NOW:
         break;

@@ -72,6 +72,7 @@ void core_member_at(const struct core *core, unsigned place, struct core_member 
     if (server->id == core->raft.id) {
         ret->match = core->persisted;
         ret->heard_ms = core->now_ms;
+        ret->lacks_room = core->lacks_room;
         return;
     }
     const struct core_peer *peer = core_peer_find(core, server->id);
@@ -81,6 +82,7 @@ void core_member_at(const struct core *core, unsigned place, struct core_member 
     }
     if (peer != NULL) {
         ret->heard_ms = peer->heard_ms;
+        ret->lacks_room = core_peer_lacks_room(core, server->id);
         ret->is_installing =
             core->role == CORE_LEADER && peer->snapshot > match && core_is_live(core, server->id);
     }
