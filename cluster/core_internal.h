@@ -186,8 +186,8 @@ bool core_is_live(const struct core *core, uint64_t id);
 
 /* core_room.c */
 /* Of the entries of a message those that take no room to speak of: in the place of others, or
- * without a command. Lowers leader_commit when it leaves some out. */
-unsigned core_count_without_room(const struct core *core, struct raft_append_entries *append,
+ * without a command. */
+unsigned core_count_without_room(const struct core *core, const struct raft_append_entries *append,
                                  struct core_bytes entries);
 void core_note_room(struct core *core, uint64_t id,
                     const struct raft_append_entries_result *result);

@@ -7,22 +7,19 @@ void core_set_room(struct core *core, bool has_room) {
 }
 
 /* What remains of the message is one that the leader could have sent: it begins where our log ends
- * at the latest, and says of nothing behind it that it is committed (libraft would take its commit
- * index back to where the message ends). The answer names no entry that was left out, so the leader
- * counts none of them, and sends them again: it has not come to know anything new, and does so with
- * its next heartbeat, no sooner.
+ * at the latest, and libraft commits no further than a message goes. The answer names no entry that
+ * was left out, so the leader counts none of them, and sends them again: it has learnt nothing that
+ * it could go on with, and does so with its next heartbeat, no sooner.
  *
  * Entries that we have others in place of are taken: else we would keep what is nobody's, and never
  * get to the end of a new leader's log. */
-unsigned core_count_without_room(const struct core *core, struct raft_append_entries *append,
+unsigned core_count_without_room(const struct core *core, const struct raft_append_entries *append,
                                  struct core_bytes entries) {
     uint64_t room = core_log_last(&core->log);
     unsigned n = 0;
     while (n < append->n_entries) {
         struct core_entry entry = core_message_next_entry(&entries);
         if (append->prev_log_index + n + 1 > room && entry.type == CORE_COMMAND) {
-            uint64_t last = append->prev_log_index + n;
-            append->leader_commit = append->leader_commit < last ? append->leader_commit : last;
             break;
         }
         n++;
