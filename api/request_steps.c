@@ -406,9 +406,6 @@ static enum errc refusal(struct request *request, const Redoubt__Result *result)
 
 /* Nothing of the request itself happened, and another node may be the one to ask. */
 static bool is_elsewhere(const struct request *request, enum errc code) {
-    if (code == ERR_DISK_FULL) { /* it gives up leadership, unless it is alone */
-        return node_read_barrier(request->service->node) != OK;
-    }
     if (code == ERR_OUTCOME_UNKNOWN) {
         return request->is_prelude; /* what is missing is made by it, or again */
     }

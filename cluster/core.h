@@ -218,6 +218,9 @@ enum core_role core_role(const struct core *core);
 uint64_t core_term(const struct core *core);
 uint64_t core_leader_id(const struct core *core);
 uint64_t core_commit_index(const struct core *core); /* highest ever known here */
+/* The highest that a leader ever named as committed, here or not: a follower that takes less than
+ * it is sent learns only so what it lacks. Never below core_commit_index. */
+uint64_t core_told_index(const struct core *core);
 uint64_t core_applied_index(const struct core *core);
 uint64_t core_first_index(const struct core *core);
 uint64_t core_last_index(const struct core *core);

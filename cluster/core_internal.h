@@ -105,6 +105,7 @@ struct core {
     struct effects effects;
 
     uint64_t commit;      /* the highest that libraft ever told */
+    uint64_t told;        /* the highest that a leader ever told */
     uint64_t persisted;   /* everything up to here is on disk, with the entries of our cache */
     uint64_t applied;     /* handed out to be applied */
     uint64_t fed;         /* configurations up to here were fed back to libraft as committed */

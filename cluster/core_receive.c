@@ -184,6 +184,7 @@ static enum errc receive_append(struct core *core, const struct core_message *me
     struct raft_append_entries *append = &raft.append_entries;
     struct core_bytes entries = message->entries;
     if (append->term >= raft_current_term(&core->raft)) {
+        core->told = append->leader_commit > core->told ? append->leader_commit : core->told;
         skip_snapshotted(core, append, &entries);
     }
     unsigned left = append->n_entries;

@@ -17,6 +17,10 @@ uint64_t core_commit_index(const struct core *core) {
     return core->commit;
 }
 
+uint64_t core_told_index(const struct core *core) {
+    return core->told > core->commit ? core->told : core->commit;
+}
+
 uint64_t core_applied_index(const struct core *core) {
     return core->applied;
 }

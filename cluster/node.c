@@ -208,7 +208,6 @@ static void on_message(void *arg, uint64_t from, struct core_bytes message) {
     struct node *node = arg;
     enum errc code;
 
-    core_set_room(node->core, !atomic_load(&node->disk_full));
     code = core_receive(node->core, node_now(node), from, message);
     if (code == ERR_MALFORMED) {
         LOG_WARN("raft.message_refused", F_U64("from", from), F_U64("bytes", message.len));
@@ -517,6 +516,7 @@ enum errc node_start(const struct node_options *options, struct node **ret, stru
         goto fail;
     }
     init_loop(node);
+    node_disk_look(node); /* before the first message */
     code = start_core(node, image, err);
     if (code != OK) {
         goto fail;

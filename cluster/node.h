@@ -133,6 +133,7 @@ struct node_member {
     bool is_leader;
     bool is_live; /* heard of within an election timeout (of the leader's view when it leads) */
     bool is_installing;
+    bool is_disk_full;     /* of itself, and of others the leader's view */
     bool is_connected;     /* our stream to it */
     size_t queued_bytes;   /* that wait for it to take them */
     uint64_t dropped;      /* messages to it, since start */

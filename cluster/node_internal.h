@@ -129,7 +129,6 @@ struct node {
     uint64_t disk_looked_ms;
     uint64_t disk_free;
     uint64_t transfer_tried_ms;
-    uint64_t transfer_pause_ms; /* until it is tried again */
 };
 
 /* node.c */

@@ -14,7 +14,6 @@ enum {
     STABLE_MS = 3000,       /* a learner keeps up for so long before it votes */
     KEEPS_UP_ENTRIES = 256, /* behind the leader's last entry */
     STRANGERS_MS = 2000,
-    TRANSFER_PAUSE_MAX_MS = 16000,
 };
 
 bool node_member_find(const struct node *node, uint64_t id, struct core_member *ret) {
@@ -266,24 +265,15 @@ static bool promote_when_stable(struct node *node, const struct core_member *mem
     return code == OK;
 }
 
-/* A leader whose disk is full takes no writes: somebody else shall. When it comes back, the others'
- * disks are full as well, and to hand it round and round would only disturb the readers. */
+/* A leader whose disk is full takes no writes: somebody else shall, unless nobody could either, and
+ * to hand it round would only disturb the readers. */
 static void lead_elsewhere(struct node *node) {
-    if (!atomic_load(&node->disk_full)) {
-        node->transfer_pause_ms = 2 * (uint64_t)node->election_ms;
-        return;
-    }
-    if (node->transfer_pause_ms == 0) {
-        node->transfer_pause_ms = 2 * (uint64_t)node->election_ms;
-    }
-    if (core_members_count(node->core) < 2 || core_is_transferring(node->core) ||
-        node_now(node) - node->transfer_tried_ms < node->transfer_pause_ms) {
+    if (!atomic_load(&node->disk_full) || core_majority_lacks_room(node->core) ||
+        core_is_transferring(node->core) ||
+        node_now(node) - node->transfer_tried_ms < 2 * (uint64_t)node->election_ms) {
         return;
     }
     node->transfer_tried_ms = node_now(node);
-    node->transfer_pause_ms = node->transfer_pause_ms < TRANSFER_PAUSE_MAX_MS / 2
-                                  ? node->transfer_pause_ms * 2
-                                  : TRANSFER_PAUSE_MAX_MS;
     if (node_transfer(node, 0) != OK) {
         return; /* nobody to take over: it stays, and refuses */
     }

@@ -13,7 +13,7 @@ import botocore.exceptions
 import pytest
 
 from cluster import BINARY, eventually
-from runbook import REGION, SEED, Load, assert_same_on, region, status, wait_voter
+from runbook import REGION, SEED, Load, assert_same_on, members, region, stale_client, status, wait_voter
 
 DISK_MIB = 160
 RESERVE_MIB = 64
@@ -69,6 +69,12 @@ def wait_full(cluster, node, full):
     assert shown["disk_full"] == bool(full) and (shown["disk_free"] < RESERVE_MIB << 20) == bool(full), shown
 
 
+def stale_age(cluster, node):
+    """How old a node says that what it has may be, in ms."""
+    answer = stale_client(cluster, node).get_secret_value(SecretId="load/0")
+    return int(answer["ResponseMetadata"]["HTTPHeaders"]["x-redoubt-age-ms"])
+
+
 def write_status(client, value):
     """HTTP status of a write: 200 or what it was refused with."""
     try:
@@ -76,6 +82,13 @@ def write_status(client, value):
         return 200
     except botocore.exceptions.ClientError as error:
         return error.response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def assert_refused(clients):
+    for client in clients:
+        asked = time.monotonic()
+        assert write_status(client, "refused") == 503
+        assert time.monotonic() - asked < 2, "refused at once, not when the patience ends"
 
 
 def test_full_disk_of_one(three):
@@ -91,6 +104,10 @@ def test_full_disk_of_one(three):
             assert three.health(leader)[0] == 200  # it still serves reads, and sends writes to the leader
             assert three.leader(REGION) == other, "leadership wanders"
             assert three.client(REGION, via=leader).get_secret_value(SecretId="load/0")["SecretString"]
+            # The others know that it does not count, and it knows that it falls behind.
+            assert {i for i, m in members(three, other).items() if m["disk_full"]} == {three.node_id(leader)}
+            eventually(lambda: stale_age(three, leader) > 500, what="an age that grows")
+            assert stale_age(three, other) < 500
             disks.empty(leader)
             wait_full(three, leader, 0)
             # It catches up and takes writes again by itself: it can lead, and be needed for the majority.
@@ -114,20 +131,25 @@ def test_full_disk_of_all(three):
         with Load(three, nodes) as load:
             pass
         clients = [three.client(REGION, via=node) for node in nodes]
-        for node in nodes:
+        leader = three.wait_leader(REGION)
+        followers = [node for node in nodes if node != leader]
+        for node in followers:
             disks.fill(node)
+        eventually(lambda: sum(m["disk_full"] for m in members(three, leader).values()) == 2, what="a majority without room")
+        assert_refused(clients)  # by a leader that has room
+        disks.fill(leader)
         for node in nodes:
             wait_full(three, node, 1)
-        assert {write_status(client, "refused") for client in clients} == {503}
+        assert_refused(clients)
         began, reads, worst = time.monotonic(), 0, 0.0
-        while time.monotonic() - began < 6:
+        while time.monotonic() - began < 3:  # some elections long
             for client in clients:
                 asked = time.monotonic()
                 load.assert_kept(client)  # linearizable
                 worst = max(worst, time.monotonic() - asked)
                 reads += len(load.acked)
         print(f"{reads} reads while all disks are full, the slowest {worst * 1000:.0f} ms")
-        assert write_status(clients[0], "refused") == 503
+        assert_refused(clients)
         for node in nodes:
             disks.empty(node)
         for node in nodes:

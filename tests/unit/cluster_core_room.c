@@ -57,6 +57,7 @@ static void test_commands_wait_for_room(void **state) {
     assert_null(find(&rig, CORE_EFFECT_WRITE));
     assert_answer(&rig, 4, true);
     assert_int_equal(core_commit_index(rig.core), 4);
+    assert_int_equal(core_told_index(rig.core), 6); /* and it knows what it lacks */
     assert_int_equal(rig.applied, 4);
     hear(&rig, 2, 2, 2, 6, "cccb");
     assert_null(find(&rig, CORE_EFFECT_WRITE));
