@@ -146,9 +146,10 @@ MUSTCHECK enum errc core_receive(struct core *core, uint64_t now_ms, uint64_t pe
 
 /* Whether there is room to write. Without, a leader is still heard and answered, and followed as
  * far as the log need not grow by commands for it: what a new leader begins with is taken, or
- * nobody could lead a group without room, not even for reads. Each answer says so: such a member is
- * made no snapshot, and is not chosen by core_transfer. What a leader does without room is for its
- * caller to say: core_submit takes commands nevertheless. */
+ * nobody could lead a group without room, not even for reads. (When it has commands that the others
+ * lack, of a term before its own, it still cannot, until one of them has room.) Each answer says
+ * so: such a member is made no snapshot, and is not chosen by core_transfer. What a leader does
+ * without room is for its caller to say: core_submit takes commands nevertheless. */
 void core_set_room(struct core *core, bool has_room);
 /* Leader: so many voters lack room that nothing would be committed. */
 bool core_majority_lacks_room(const struct core *core);
