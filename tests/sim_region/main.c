@@ -221,6 +221,7 @@ static const struct {
     uint64_t from, to, ms;
 } kept[] = {
     {1, 30, DEFAULT_MS},
+    {1082, 1082, DEFAULT_MS}, /* a node that is to die between the effects of its start */
 };
 
 /* The first seed twice: it must repeat exactly, or no failure could be found again. */

@@ -674,9 +674,25 @@ static void happen(struct region *region, struct node *node, const struct event 
     }
 }
 
+/* What was to kill it may have come outside of an event of its own, at its start. */
+static void die_when_due(struct region *region, struct node *node) {
+    if (node->is_up && node->is_dying) {
+        /* Often it is back at once, in the midst of what it was about. */
+        uint64_t most_ms = dice_chance(&region->dice, 500) ? 30 : 900;
+        node_crash(region, node, true);
+        queue_push(
+            &region->queue,
+            (struct event){.time_us = region->now_us + dice_roll(&region->dice, MS, most_ms * MS),
+                           .kind = EVENT_RESTART,
+                           .node = node->id,
+                           .epoch = node->epoch});
+    }
+}
+
 void node_deliver(struct region *region, struct node *node, struct event *event) {
     bool is_of_life = event->kind != EVENT_MESSAGE && event->kind != EVENT_REQUEST;
 
+    die_when_due(region, node);
     if (event->kind == EVENT_RESTART) {
         if (!node->is_up && event->epoch == node->epoch) {
             node_start(region, node);
@@ -694,15 +710,5 @@ void node_deliver(struct region *region, struct node *node, struct event *event)
     } else if (!is_of_life || event->epoch == node->epoch) {
         happen(region, node, event);
     }
-    if (node->is_up && node->is_dying) {
-        /* Often it is back at once, in the midst of what it was about. */
-        uint64_t most_ms = dice_chance(&region->dice, 500) ? 30 : 900;
-        node_crash(region, node, true);
-        queue_push(
-            &region->queue,
-            (struct event){.time_us = region->now_us + dice_roll(&region->dice, MS, most_ms * MS),
-                           .kind = EVENT_RESTART,
-                           .node = node->id,
-                           .epoch = node->epoch});
-    }
+    die_when_due(region, node);
 }
