@@ -62,6 +62,7 @@ static void write_member(struct buf *out, const struct node_member *member) {
     write_flag(out, "self", member->is_self);
     write_flag(out, "live", member->is_live);
     write_flag(out, "installing", member->is_installing);
+    write_flag(out, "disk_full", member->is_disk_full);
     write_flag(out, "connected", member->is_connected);
     write_number(out, "match", member->match);
     write_number(out, "heard_ago_ms", member->heard_ago_ms);
@@ -228,6 +229,7 @@ static bool read_member(const json_t *object, struct node_member *ret) {
     ret->is_self = flag_of(object, "self");
     ret->is_live = flag_of(object, "live");
     ret->is_installing = flag_of(object, "installing");
+    ret->is_disk_full = flag_of(object, "disk_full");
     ret->is_connected = flag_of(object, "connected");
     ret->match = number_of(object, "match", 0);
     ret->heard_ago_ms = number_of(object, "heard_ago_ms", UINT64_MAX);

@@ -22,6 +22,9 @@ const char *health_reason(const struct node_status *status) {
     if (strcmp(status->role, "leader") == 0) {
         return "this node leads, but hears of no majority, or has not applied its first entry";
     }
+    if (status->leader != 0 && status->is_disk_full) {
+        return "this node's disk is full: it does not take what the others write";
+    }
     if (status->leader == 0) {
         return "no leader is known: it is being elected, or no majority of the nodes is reached";
     }

@@ -61,7 +61,7 @@ enum step_result step_await_leader(struct request *request) {
         return request_unanswered(request);
     }
     if (ticket->is_self) {
-        return request_next(request, AT_PREPARE);
+        return request_next(request, request->op->class == OP_WRITE ? AT_PREPARE : AT_BARRIER);
     }
     request->leader = ticket->leader;
     return request_next(request, AT_FORWARD);

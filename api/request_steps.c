@@ -227,6 +227,11 @@ enum step_result step_barrier(struct request *request) {
         node_read_barrier(request->service->node) == OK) {
         return request_next(request, AT_RUN);
     }
+    if (request->from != FROM_NODE && node_lacks_room(request->service->node) &&
+        !node_is_leader(request->service->node)) {
+        return request_next(request,
+                            AT_FIND_LEADER); /* what is here may be old until there is room */
+    }
     return ask_to_read(request);
 }
 
@@ -401,9 +406,6 @@ static enum errc refusal(struct request *request, const Redoubt__Result *result)
 
 /* Nothing of the request itself happened, and another node may be the one to ask. */
 static bool is_elsewhere(const struct request *request, enum errc code) {
-    if (code == ERR_DISK_FULL) { /* it gives up leadership, unless it is alone */
-        return node_read_barrier(request->service->node) != OK;
-    }
     if (code == ERR_OUTCOME_UNKNOWN) {
         return request->is_prelude; /* what is missing is made by it, or again */
     }

@@ -43,10 +43,10 @@ static void write_member(struct buf *out, const struct node_member *member, bool
     write_text(out, "address", member->address);
     buf_printf(out,
                ",\"voter\":%s,\"self\":%s,\"leader\":%s,\"live\":%s,\"installing\":%s,"
-               "\"connected\":%s,\"level\":%u,",
+               "\"disk_full\":%s,\"connected\":%s,\"level\":%u,",
                truth(member->is_voter), truth(member->is_self), truth(member->is_leader),
                truth(member->is_live || member->is_self), truth(member->is_installing),
-               truth(member->is_connected), member->level_max);
+               truth(member->is_disk_full), truth(member->is_connected), member->level_max);
     write_known(out, "match", leads ? member->match : UINT64_MAX);
     buf_append_u8(out, ',');
     write_known(out, "heard_ago_ms", member->heard_ago_ms);

@@ -144,6 +144,16 @@ MUSTCHECK enum errc core_start(struct core *core, uint64_t now_ms,
 MUSTCHECK enum errc core_receive(struct core *core, uint64_t now_ms, uint64_t peer,
                                  struct core_bytes message);
 
+/* Whether there is room to write. Without, a leader is still heard and answered, and followed as
+ * far as the log need not grow by commands for it: what a new leader begins with is taken, or
+ * nobody could lead a group without room, not even for reads. (When it has commands that the others
+ * lack, of a term before its own, it still cannot, until one of them has room.) Each answer says
+ * so: such a member is made no snapshot, and is not chosen by core_transfer. What a leader does
+ * without room is for its caller to say: core_submit takes commands nevertheless. */
+void core_set_room(struct core *core, bool has_room);
+/* Leader: so many voters lack room that nothing would be committed. */
+bool core_majority_lacks_room(const struct core *core);
+
 /* The stream from `peer` broke, as it does when its process dies: a follower does not wait for an
  * election timeout to find out whether its leader is gone. Safe when it is not: the others refuse.
  */
@@ -166,9 +176,9 @@ MUSTCHECK enum errc core_submit(struct core *core, uint64_t now_ms,
  */
 MUSTCHECK enum errc core_read(struct core *core, uint64_t now_ms, uint64_t *ret_id);
 
-/* Hand leadership to `target` (0: the voter that is furthest and was heard of last). From now on
- * core_submit refuses with ERR_BUSY until the target has everything and took over (ROLE), or until
- * it was given up after an election timeout. ERR_NOT_LEADER, ERR_BUSY (a transfer or a change
+/* Hand leadership to `target` (0: the voter with room that is furthest and was heard of last). From
+ * now on core_submit refuses with ERR_BUSY until the target has everything and took over (ROLE), or
+ * until it was given up after an election timeout. ERR_NOT_LEADER, ERR_BUSY (a transfer or a change
  * runs), ERR_INVALID_PARAMETER (no voter, or this node), ERR_UNAVAILABLE (no live voter to take
  * over). */
 MUSTCHECK enum errc core_transfer(struct core *core, uint64_t now_ms, uint64_t target);
@@ -209,6 +219,9 @@ enum core_role core_role(const struct core *core);
 uint64_t core_term(const struct core *core);
 uint64_t core_leader_id(const struct core *core);
 uint64_t core_commit_index(const struct core *core); /* highest ever known here */
+/* The highest that a leader ever named as committed, here or not: a follower that takes less than
+ * it is sent learns only so what it lacks. Never below core_commit_index. */
+uint64_t core_told_index(const struct core *core);
 uint64_t core_applied_index(const struct core *core);
 uint64_t core_first_index(const struct core *core);
 uint64_t core_last_index(const struct core *core);
@@ -225,6 +238,7 @@ struct core_member {
     enum core_member_role role;
     uint64_t match;     /* leader only: stored there as far as known; of this node its own */
     uint64_t heard_ms;  /* when its last message arrived here, monotonic; 0: never. Own: now */
+    bool lacks_room;    /* leader only, and of this node: see core_set_room */
     bool is_installing; /* leader only: it lives, needs a snapshot and is sent one (or will be, when
                            CORE_EFFECT_SNAPSHOT was told): keep the log behind it meanwhile */
 };

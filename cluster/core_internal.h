@@ -44,6 +44,7 @@ struct core_members {
 /* What is remembered of another member. */
 struct core_peer {
     uint64_t id;       /* 0: the slot is free */
+    bool lacks_room;   /* leader: it said so last, in this term */
     uint64_t heard_ms; /* when its last message came; 0: never */
     uint64_t
         snapshot; /* leader: index of the snapshot that it was last sent in this term; 0: none */
@@ -96,6 +97,7 @@ struct core {
     unsigned heartbeat_ms;
     unsigned max_inflight_entries;
     bool is_started;
+    bool lacks_room; /* core_set_room */
     uint64_t now_ms;
 
     struct core_log log;
@@ -103,6 +105,7 @@ struct core {
     struct effects effects;
 
     uint64_t commit;      /* the highest that libraft ever told */
+    uint64_t told;        /* the highest that a leader ever told */
     uint64_t persisted;   /* everything up to here is on disk, with the entries of our cache */
     uint64_t applied;     /* handed out to be applied */
     uint64_t fed;         /* configurations up to here were fed back to libraft as committed */
@@ -159,10 +162,10 @@ bool core_is_installing(const struct core *core);
 MUSTCHECK enum errc core_snapshot_copy(const struct core_snapshot *from, struct core_snapshot *ret);
 void core_snapshot_clear(struct core_snapshot *snapshot);
 /* libraft wants to send the newest snapshot to `id`. *ret_is_held_back: it has no manifest, so
- * there is nothing to send; one was asked for. */
+ * there is nothing to send; one was asked for. Or the member lacks room. */
 MUSTCHECK enum errc core_snapshot_send(struct core *core, uint64_t id, bool *ret_is_held_back);
-/* The leadership or the term changed: who was sent what is over. */
-void core_snapshot_forget_peers(struct core *core);
+/* The leadership or the term changed: who was sent what, and said what of its room, is over. */
+void core_forget_peers(struct core *core);
 /* After so long, an InstallSnapshot is sent again. */
 unsigned core_install_timeout_ms(const struct core *core);
 /* libraft wants the snapshot that it was sent to be installed. Takes metadata's configuration and
@@ -181,6 +184,16 @@ struct core_peer *core_peer(struct core *core, uint64_t id);
 const struct core_peer *core_peer_find(const struct core *core, uint64_t id);
 /* This node, or a member that was heard of within an election timeout. */
 bool core_is_live(const struct core *core, uint64_t id);
+
+/* core_room.c */
+/* Of the entries of a message those that take no room to speak of: in the place of others, or
+ * without a command. */
+unsigned core_count_without_room(const struct core *core, const struct raft_append_entries *append,
+                                 struct core_bytes entries);
+void core_note_room(struct core *core, uint64_t id,
+                    const struct raft_append_entries_result *result);
+/* False where this node does not lead. */
+bool core_peer_lacks_room(const struct core *core, uint64_t id);
 
 /* core_read.c */
 void core_reads_init(struct core *core, uint32_t seed);

@@ -59,16 +59,6 @@ static enum errc decode_vote_result(struct core_bytes body, uint8_t flags,
     return OK;
 }
 
-bool core_message_takes_room(struct core_bytes bytes) {
-    if (bytes.len < HEADER) {
-        return false;
-    }
-    if (bytes.data[1] == RAFT_APPEND_ENTRIES) {
-        return bytes.len >= HEADER + APPEND && get_le32(bytes.data + HEADER + APPEND - 4) > 0;
-    }
-    return bytes.data[1] == RAFT_INSTALL_SNAPSHOT;
-}
-
 struct core_entry core_message_next_entry(struct core_bytes *entries) {
     struct core_entry entry = {
         .term = get_le64(entries->data),

@@ -16,6 +16,8 @@
  *                          u32 length, configuration, u32 length, manifest
  *   TIMEOUT_NOW            u64 term, last index, last term
  *
+ *   capacity: 0 (all that former releases say), or CORE_CAPACITY_NONE of a node without room
+ *
  * and ours for reads (core_read.c), which libraft does not see; their byte 2 is 0:
  *   PING (7)               u64 term, number of the round: are you still in my term?
  *   PONG (8)               u64 term, number: I am
@@ -33,6 +35,8 @@
 
 enum {
     CORE_MESSAGE_FORMAT = 1,
+    CORE_CAPACITY_NONE = 1, /* on the wire: for ever. libraft carries it and looks at it only with
+                               a threshold */
     /* One entry at its largest (a full group of commands and then the largest command), or
      * LIMIT_APPEND_BYTES of small ones with their headers. */
     CORE_MESSAGE_MAX = LIMIT_COMMAND + 8 * LIMIT_ENTRY_BYTES,
@@ -75,9 +79,6 @@ MUSTCHECK enum errc core_message_decode(struct core_bytes bytes, uint64_t peer,
 MUSTCHECK enum errc core_message_encode(const struct raft_message *message,
                                         const struct core_message_source *source, uint8_t **ret,
                                         size_t *ret_len);
-/* Obeying it would write to the disk in proportion to what others have: entries, or a snapshot.
- * False for what is no message. */
-bool core_message_takes_room(struct core_bytes bytes);
 /* *ret is owned by the caller (wipe_free). ERR_NO_MEMORY. */
 MUSTCHECK enum errc core_message_encode_read(const struct core_read_message *message, uint8_t **ret,
                                              size_t *ret_len);

@@ -46,10 +46,11 @@ static bool is_untimely(struct core *core, const struct raft_message *raft) {
     switch (raft->type) {
     case RAFT_INSTALL_SNAPSHOT:
         /* While one is installed, libraft would keep the next one's memory for ever. While we take
-         * our own, the two would race for the same place on disk. An old leader still gets its
-         * answer: it must learn the new term. */
+         * our own, the two would race for the same place on disk. Without room it waits. An old
+         * leader still gets its answer: it must learn the new term. */
         is_current = raft->install_snapshot.term >= raft_current_term(&core->raft);
-        return is_current && (core_is_installing(core) || core->prepared.index != 0);
+        return is_current &&
+               (core_is_installing(core) || core->prepared.index != 0 || core->lacks_room);
     case RAFT_TIMEOUT_NOW:
         /* A candidate must have no write in flight: libraft has no answer to one that completes.
          * And a lone voter takes leadership from nobody. */
@@ -183,9 +184,13 @@ static enum errc receive_append(struct core *core, const struct core_message *me
     struct raft_append_entries *append = &raft.append_entries;
     struct core_bytes entries = message->entries;
     if (append->term >= raft_current_term(&core->raft)) {
+        core->told = append->leader_commit > core->told ? append->leader_commit : core->told;
         skip_snapshotted(core, append, &entries);
     }
     unsigned left = append->n_entries;
+    if (core->lacks_room) {
+        left = core_count_without_room(core, append, entries);
+    }
     if (core_is_installing(core)) {
         left = 0; /* libraft would not answer, and its leader take us for dead */
     }
@@ -220,6 +225,8 @@ static enum errc receive(struct core *core, struct core_message *message) {
     case RAFT_REQUEST_VOTE:
         return receive_vote_request(core, &message->raft);
     case RAFT_APPEND_ENTRIES_RESULT:
+        core_note_room(core, message->raft.server_id, &message->raft.append_entries_result);
+        break;
     case RAFT_REQUEST_VOTE_RESULT:
     case RAFT_TIMEOUT_NOW:
         break;

@@ -205,17 +205,19 @@ unsigned core_install_timeout_ms(const struct core *core) {
     return INSTALL_TIMEOUT_ELECTIONS * core->election_timeout_ms;
 }
 
-void core_snapshot_forget_peers(struct core *core) {
+void core_forget_peers(struct core *core) {
     core->snapshot_is_wanted = false;
     for (size_t i = 0; i < ARRAY_LEN(core->peers); i++) {
         core->peers[i].snapshot = 0;
+        core->peers[i].lacks_room = false;
     }
 }
 
 enum errc core_snapshot_send(struct core *core, uint64_t id, bool *ret_is_held_back) {
-    *ret_is_held_back = core->snapshot.manifest.len == 0;
-    if (core->snapshot.index == 0) {
-        return OK; /* a peer that lies about its log; there is nothing to send it */
+    bool lacks_room = core_peer_lacks_room(core, id);
+    *ret_is_held_back = core->snapshot.manifest.len == 0 || lacks_room;
+    if (core->snapshot.index == 0 || lacks_room) {
+        return OK; /* a peer that lies about its log; or would only drop what is made for it */
     }
     struct core_peer *peer = core_peer(core, id);
     if (peer != NULL) {

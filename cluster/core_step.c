@@ -130,7 +130,7 @@ static enum errc push_role(struct core *core) {
         return OK;
     }
     if (role != core->role || term != core->term) {
-        core_snapshot_forget_peers(core);
+        core_forget_peers(core);
     }
     core->role = role;
     core->term = term;
@@ -249,12 +249,13 @@ static void complete_message(const struct core *core, const struct raft_event *e
 }
 
 /* Where a follower's log ends is not known before it has taken something: what is sent until then
- * is for finding out, and goes again with every heartbeat. */
+ * is for finding out, and goes again with every heartbeat. As it does to one without room. */
 static size_t append_limit(const struct core *core, const struct raft_message *message) {
     raft_index match = 0;
     bool is_unknown = message->type == RAFT_APPEND_ENTRIES &&
                       raft_match_index(&core->raft, message->server_id, &match) == 0 && match == 0;
-    return is_unknown ? LIMIT_APPEND_PROBE : LIMIT_APPEND_BYTES;
+    return is_unknown || core_peer_lacks_room(core, message->server_id) ? LIMIT_APPEND_PROBE
+                                                                        : LIMIT_APPEND_BYTES;
 }
 
 static enum errc push_message(struct core *core, const struct raft_message *message) {
@@ -295,7 +296,8 @@ static enum errc push_messages(struct core *core, const struct raft_event *event
 enum errc core_step_only(struct core *core, struct raft_event *event) {
     struct raft_update update; /* not cleared by libraft: a member counts only with its flag */
     event->time = core->now_ms;
-    event->capacity = 0; /* no threshold is set: disk space is watched elsewhere */
+    /* Only for the leader's eyes (core_room.c): no threshold is set, so libraft refuses nothing. */
+    event->capacity = core->lacks_room ? CORE_CAPACITY_NONE : 0;
     enum errc rc = errc_from_raft(raft_step(&core->raft, event, &update));
     if (rc != OK) {
         return rc;

@@ -57,7 +57,7 @@ static bool is_candidate(struct core *core, const struct raft_server *server) {
            core_is_live(core, server->id);
 }
 
-/* The voter that is furthest, and of two that are, the one that was heard of last. */
+/* The voter with room that is furthest, and of two that are, the one that was heard of last. */
 static uint64_t find_best(struct core *core) {
     const struct raft_configuration *configuration = &core->raft.configuration;
     uint64_t best = 0;
@@ -66,7 +66,8 @@ static uint64_t find_best(struct core *core) {
     for (unsigned i = 0; i < configuration->n; i++) {
         const struct raft_server *server = &configuration->servers[i];
         raft_index match = 0;
-        if (!is_candidate(core, server) || raft_match_index(&core->raft, server->id, &match) != 0) {
+        if (!is_candidate(core, server) || core_peer_lacks_room(core, server->id) ||
+            raft_match_index(&core->raft, server->id, &match) != 0) {
             continue;
         }
         uint64_t heard_ms = core_peer(core, server->id)->heard_ms;

@@ -17,6 +17,10 @@ uint64_t core_commit_index(const struct core *core) {
     return core->commit;
 }
 
+uint64_t core_told_index(const struct core *core) {
+    return core->told > core->commit ? core->told : core->commit;
+}
+
 uint64_t core_applied_index(const struct core *core) {
     return core->applied;
 }
@@ -72,6 +76,7 @@ void core_member_at(const struct core *core, unsigned place, struct core_member 
     if (server->id == core->raft.id) {
         ret->match = core->persisted;
         ret->heard_ms = core->now_ms;
+        ret->lacks_room = core->lacks_room;
         return;
     }
     const struct core_peer *peer = core_peer_find(core, server->id);
@@ -81,6 +86,7 @@ void core_member_at(const struct core *core, unsigned place, struct core_member 
     }
     if (peer != NULL) {
         ret->heard_ms = peer->heard_ms;
+        ret->lacks_room = core_peer_lacks_room(core, server->id);
         ret->is_installing =
             core->role == CORE_LEADER && peer->snapshot > match && core_is_live(core, server->id);
     }

@@ -209,10 +209,6 @@ static void on_message(void *arg, uint64_t from, struct core_bytes message) {
     struct node *node = arg;
     enum errc code;
 
-    /* Heartbeats go on being answered, or a node without room would stand for election. */
-    if (atomic_load(&node->disk_full) && core_message_takes_room(message)) {
-        return;
-    }
     code = core_receive(node->core, node_now(node), from, message);
     if (code == ERR_MALFORMED) {
         LOG_WARN("raft.message_refused", F_U64("from", from), F_U64("bytes", message.len));
@@ -527,6 +523,7 @@ enum errc node_start(const struct node_options *options, struct node **ret, stru
         goto fail;
     }
     init_loop(node);
+    node_disk_look(node); /* before the first message */
     code = start_core(node, image, err);
     if (code != OK) {
         goto fail;
@@ -564,6 +561,10 @@ void node_stop(struct node *node) {
 
 enum errc node_read_barrier(const struct node *node) {
     return atomic_load(&node->ready) ? OK : ERR_UNAVAILABLE;
+}
+
+bool node_lacks_room(const struct node *node) {
+    return atomic_load(&node->disk_full);
 }
 
 bool node_is_leader(const struct node *node) {

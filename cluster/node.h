@@ -133,6 +133,7 @@ struct node_member {
     bool is_leader;
     bool is_live; /* heard of within an election timeout (of the leader's view when it leads) */
     bool is_installing;
+    bool is_disk_full;     /* of itself, and of others the leader's view */
     bool is_connected;     /* our stream to it */
     size_t queued_bytes;   /* that wait for it to take them */
     uint64_t dropped;      /* messages to it, since start */
@@ -160,6 +161,8 @@ struct node_status {
 /* A recent picture. Any thread. */
 void node_status(const struct node *node, struct node_status *ret);
 bool node_is_leader(const struct node *node);
+/* Its disk is full: it takes no writes, and as a follower does not keep up. Any thread, cheap. */
+bool node_lacks_room(const struct node *node);
 /* In the newest configuration that this node knows, voter or not. Any thread, cheap. */
 bool node_has_member(const struct node *node, uint64_t id);
 /* See node_status.age_ms. Any thread, cheap. */

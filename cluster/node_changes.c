@@ -132,7 +132,7 @@ static enum errc begin_transfer(struct node *node, struct node_change *change) {
         return because(change, code, "no such node votes in this region");
     }
     if (code == ERR_UNAVAILABLE) {
-        return because(change, code, "no other voter can be reached");
+        return because(change, code, "no other voter that can take over is reached");
     }
     return code;
 }

@@ -271,9 +271,10 @@ static bool promote_when_stable(struct node *node, const struct core_member *mem
     return code == OK;
 }
 
-/* A leader whose disk is full takes no writes: somebody else shall. */
+/* A leader whose disk is full takes no writes: somebody else shall, unless nobody could either, and
+ * to hand it round would only disturb the readers. */
 static void lead_elsewhere(struct node *node) {
-    if (!atomic_load(&node->disk_full) || core_members_count(node->core) < 2 ||
+    if (!atomic_load(&node->disk_full) || core_majority_lacks_room(node->core) ||
         core_is_transferring(node->core) ||
         node_now(node) - node->transfer_tried_ms < 2 * (uint64_t)node->election_ms) {
         return;

@@ -281,8 +281,12 @@ void node_proposals_pump(struct node *node) {
         refuse_waiting(node, ERR_NOT_LEADER);
         return;
     }
-    if (atomic_load(&node->disk_full)) {
+    if (core_majority_lacks_room(node->core)) {
         refuse_waiting(node, ERR_DISK_FULL);
+        return;
+    }
+    if (atomic_load(&node->disk_full) && !core_is_transferring(node->core)) {
+        refuse_waiting(node, ERR_NOT_LEADER); /* soon: see lead_elsewhere */
         return;
     }
     while (node->waiting.first != NULL && !must_wait(node)) {

@@ -41,6 +41,7 @@ void node_disk_look(struct node *node) {
         return;
     }
     atomic_store(&node->disk_full, is_full);
+    core_set_room(node->core, !is_full);
     if (is_full) {
         LOG_ERROR("node.disk_full", F_U64("free_bytes", node->disk_free),
                   F_U64("reserve_bytes", needed),
@@ -90,7 +91,7 @@ static uint64_t leader_heard_ms(const struct node *node) {
 static void note_age(struct node *node) {
     uint64_t at_ms;
 
-    if (core_applied_index(node->core) < core_commit_index(node->core)) {
+    if (core_applied_index(node->core) < core_told_index(node->core)) {
         return;
     }
     if (core_is_current_leader(node->core)) {
@@ -134,7 +135,7 @@ bool node_is_current(const struct node *node) {
     heard_ms = leader_heard_ms(node);
     return core_leader_id(node->core) != 0 && heard_ms != HEARD_NEVER &&
            node_now(node) - heard_ms < limit_ms &&
-           core_applied_index(node->core) + BEHIND_ENTRIES >= core_commit_index(node->core);
+           core_applied_index(node->core) + BEHIND_ENTRIES >= core_told_index(node->core);
 }
 
 /* ---- the picture ---- */
@@ -158,6 +159,7 @@ static void fill_member(struct node *node, const struct transport_peer *streams,
         .is_self = member.id == node->options.id,
         .is_leader = member.id == core_leader_id(node->core),
         .is_installing = member.is_installing,
+        .is_disk_full = member.lacks_room,
         .match = core_role(node->core) == CORE_LEADER ? member.match : 0,
         .heard_ago_ms = member.heard_ms == HEARD_NEVER ? UINT64_MAX : now_ms - member.heard_ms,
         .level_max = peer != NULL ? peer->level_max : 0,

@@ -56,7 +56,10 @@ static const char *state_of(const struct node_member *member) {
     if (member->is_installing) {
         return "installing";
     }
-    return member->is_live || member->is_self ? "live" : "silent";
+    if (!member->is_live && !member->is_self) {
+        return "silent";
+    }
+    return member->is_disk_full ? "disk full" : "live";
 }
 
 static void write_row(char cells[COLUMNS][CELL], const struct node_member *member) {
@@ -173,10 +176,9 @@ static void print_status(const struct admin_picture *picture) {
     }
     (void)printf("%-14s %s\n%-14s %s\n%-14s %s\n%-14s %s\n%-14s %s\n%-14s %s\n", "region",
                  picture->region, "node", id, "role", status->role, "leader", leader, "votes",
-                 status->is_voter ? "yes" : "no", "ready",
-                 status->ready          ? "yes"
-                 : status->is_disk_full ? "no: its disk is full"
-                                        : "no");
+                 status->is_voter ? "yes" : "no", "ready", status->ready ? "yes" : "no");
+    (void)printf("%-14s %s\n", "disk full",
+                 status->is_disk_full ? "yes: it takes no writes until there is room" : "no");
     print_number("level", status->level);
     print_number("term", status->term);
     print_number("commit", status->commit);

@@ -69,6 +69,28 @@ def assert_same_on(cluster, nodes, seconds=PATIENCE):
     return seen[0]
 
 
+def put_some(cluster, n, prefix="some"):
+    client = cluster.client(REGION, via=f"{REGION}/0")
+    for i in range(n):
+        client.create_secret(Name=f"{prefix}/{i}", SecretString=f"{prefix}-{i}", Tags=[{"Key": "i", "Value": str(i)}])
+
+
+def peer_port(cluster, name):
+    return cluster.port + 1000 + int(name.partition("/")[2])
+
+
+def new_token(cluster, via, lifetime="600"):
+    """(token, fingerprint of the authority) as printed for the operator."""
+    lines = dict(line.split(None, 1) for line in cluster.node_command(via, "token", "--lifetime", lifetime).splitlines()
+                 if line.startswith(("token ", "authority ")))
+    return lines["token"].strip(), lines["authority"].split()[0]
+
+
+def join(cluster, node, via, token, ca, **kwargs):
+    return cluster.node_command(node, "join", "--address", f"127.0.0.1:{peer_port(cluster, via)}", "--token-file", "-",
+                                "--ca-sha256", ca, text=token + "\n", **kwargs)
+
+
 def token(choice):
     return str(uuid.UUID(int=choice.getrandbits(128)))
 

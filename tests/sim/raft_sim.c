@@ -1,5 +1,5 @@
-/* Simulates groups of nodes under crashes, cuts, losses, pauses, slow disks, snapshots and changes
- * of the membership, one group a seed, and checks what must always hold and that the group
+/* Simulates groups of nodes under crashes, cuts, losses, pauses, slow and full disks, snapshots and
+ * changes of the membership, one group a seed, and checks what must always hold and that the group
  * recovers.
  *
  *   raft_sim                       the fixed list of seeds and one fresh one, which it prints
@@ -161,10 +161,25 @@ static void transfer(struct sim_group *group, struct sim_node *leader) {
     }
 }
 
+static void fill_disk(struct sim_group *group, struct sim_node *node) {
+    node->full_until_ms = group->now_ms + sim_random_range(&group->random, 100, 2500);
+    group->counts.full++;
+}
+
+/* One, or now and then all. */
+static void fill_disks(struct sim_group *group, struct sim_node *node) {
+    bool is_all = sim_random_chance(&group->random, 20);
+    for (unsigned id = 1; id <= SIM_NODES; id++) {
+        if (is_all || id == node->id) {
+            fill_disk(group, &group->nodes[id]);
+        }
+    }
+}
+
 static void fault(struct sim_group *group) {
     struct sim_node *leader = sim_group_leader(group);
     struct sim_node *node = victim(group, leader);
-    switch (sim_random_range(&group->random, 0, 15)) {
+    switch (sim_random_range(&group->random, 0, 17)) {
     case 0:
     case 1:
     case 2:
@@ -195,6 +210,10 @@ static void fault(struct sim_group *group) {
         break;
     case 14:
         break_streams(group, node);
+        break;
+    case 15:
+    case 16:
+        fill_disks(group, node);
         break;
     default:
         node->slow_until_ms = group->now_ms + sim_random_range(&group->random, 200, 2000);
@@ -231,6 +250,7 @@ static void heal(struct sim_group *group) {
         struct sim_node *node = &group->nodes[id];
         node->paused_until_ms = 0;
         node->slow_until_ms = 0;
+        node->full_until_ms = 0;
         if (!node->is_up) {
             sim_node_start(group, node);
         }
@@ -377,6 +397,8 @@ static void add_counts(struct sim_counts *sum, const struct sim_counts *more) {
     sum->reads_answered += more->reads_answered;
     sum->transfers += more->transfers;
     sum->checkpoints += more->checkpoints;
+    sum->full += more->full;
+    sum->led_elsewhere += more->led_elsewhere;
 }
 
 static struct sim_counts total;
@@ -429,11 +451,12 @@ static void print_totals(void) {
            ", snapshots %" PRIu64 ", installs %" PRIu64 " of %" PRIu64 " sent, added %" PRIu64
            ", promoted %" PRIu64 ", removed %" PRIu64 ", readdressed %" PRIu64 ", refused %" PRIu64
            ", garbage %" PRIu64 ", reads %" PRIu64 " of %" PRIu64 " answered, transfers %" PRIu64
-           ", checkpoints %" PRIu64 "\n",
+           ", checkpoints %" PRIu64 ", full disks %" PRIu64 ", led elsewhere %" PRIu64 "\n",
            total_committed, total_acknowledged, total.outcome_unknown, total.elections,
            total.crashes, total.lost, total.snapshots, total.installs, total.installs_sent,
            total.adds, total.promotions, total.removals, total.readdresses, total.refused,
-           total.garbage, total.reads_answered, total.reads, total.transfers, total.checkpoints);
+           total.garbage, total.reads_answered, total.reads, total.transfers, total.checkpoints,
+           total.full, total.led_elsewhere);
 }
 
 /* A seed that failed joins the list in the commit that mends it. (What it found gets a unit test

@@ -179,7 +179,27 @@ static void effect_role(struct sim_group *group, struct sim_node *node,
     node->role = effect->role;
 }
 
+static bool is_full(const struct sim_group *group, const struct sim_node *node) {
+    return group->now_ms < node->full_until_ms;
+}
+
+/* As it is before an event; commands that were taken before stay. */
+static void look_at_room(struct sim_group *group, struct sim_node *node) {
+    node->room = is_full(group, node) ? core_last_index(node->core) : UINT64_MAX;
+    core_set_room(node->core, !is_full(group, node));
+}
+
+static void check_room(const struct sim_node *node, const struct core_effect *effect) {
+    for (size_t i = 0; i < effect->n_entries; i++) {
+        if (effect->first + i > node->room && effect->entries[i].type == CORE_COMMAND) {
+            sim_fail("node %u takes a command at %" PRIu64 ", and has no room", node->id,
+                     effect->first + i);
+        }
+    }
+}
+
 static void effect_write(struct sim_node *node, const struct core_effect *effect) {
+    check_room(node, effect);
     struct sim_write *write = write_queue(node, SIM_WRITE_ENTRIES);
     write->write_id = effect->write_id;
     write->first = effect->first;
@@ -194,6 +214,9 @@ static void effect_write(struct sim_node *node, const struct core_effect *effect
 
 static void effect_install(struct sim_group *group, struct sim_node *node,
                            const struct core_effect *effect) {
+    if (is_full(group, node)) {
+        sim_fail("node %u installs a snapshot, and has no room", node->id);
+    }
     struct sim_write *write = write_queue(node, SIM_WRITE_INSTALL);
     snapshot_copy(&effect->snapshot, effect->snapshot.manifest, &write->snapshot);
     sim_mirror_reset(&node->mirror, effect->snapshot.index + 1);
@@ -426,6 +449,7 @@ void sim_node_start(struct sim_group *group, struct sim_node *node) {
     sim_mirror_reset(&node->mirror, image.persisted.first_index);
     sim_mirror_write(&node->mirror, image.persisted.first_index, image.persisted.entries,
                      image.persisted.n_entries);
+    node->room = UINT64_MAX; /* there was, for this */
     must(core_start(node->core, group->now_ms, &image.persisted), "start");
     sim_image_fini(&image);
     execute_effects(group, node);
@@ -492,9 +516,10 @@ static unsigned random_commands(struct sim_group *group, uint8_t data[SUBMIT_MAX
 void sim_node_submit(struct sim_group *group, struct sim_node *node, unsigned n) {
     uint8_t data[SUBMIT_MAX][COMMAND_MAX];
     struct core_bytes commands[SUBMIT_MAX];
-    if (n > SUBMIT_MAX || node->n_pending + n > SIM_PENDING_MAX) {
+    if (n > SUBMIT_MAX || node->n_pending + n > SIM_PENDING_MAX || is_full(group, node)) {
         return;
     }
+    look_at_room(group, node);
     n = random_commands(group, data, commands, n);
     uint64_t term = core_term(node->core);
     uint64_t first = core_last_index(node->core) + 1;
@@ -618,6 +643,16 @@ static void deliver_message(struct sim_group *group, struct sim_node *node,
     execute_effects(group, node);
 }
 
+/* As a node whose disk is full does. Who is chosen had room when it was last heard. */
+static void lead_elsewhere(struct sim_group *group, struct sim_node *node) {
+    if (group->now_ms < node->led_elsewhere_ms + (uint64_t)(2 * SIM_ELECTION_MS) ||
+        core_majority_lacks_room(node->core)) {
+        return;
+    }
+    node->led_elsewhere_ms = group->now_ms;
+    group->counts.led_elsewhere += sim_node_transfer(group, node, 0);
+}
+
 static void deliver_wake(struct sim_group *group, struct sim_node *node) {
     if (node->woken_ms != 0 && group->now_ms < node->woken_ms + SIM_HEARTBEAT_MS / 4) {
         sim_fail("node %u wakes %" PRIu64 " ms after the last time", node->id,
@@ -626,6 +661,9 @@ static void deliver_wake(struct sim_group *group, struct sim_node *node) {
     node->woken_ms = group->now_ms;
     must(core_wake(node->core, group->now_ms), "wake");
     execute_effects(group, node);
+    if (is_full(group, node) && core_role(node->core) == CORE_LEADER) {
+        lead_elsewhere(group, node);
+    }
 }
 
 bool sim_group_deliver(struct sim_group *group, const struct sim_event *event) {
@@ -640,6 +678,7 @@ bool sim_group_deliver(struct sim_group *group, const struct sim_event *event) {
         sim_queue_push(&group->queue, later);
         return true;
     }
+    look_at_room(group, node);
     if (event->kind == SIM_MESSAGE) {
         deliver_message(group, node, event);
     } else if (event->kind == SIM_FLUSH) {

@@ -87,6 +87,9 @@ struct sim_node {
     uint64_t woken_ms;
     uint64_t paused_until_ms;
     uint64_t slow_until_ms;          /* its disk */
+    uint64_t full_until_ms;          /* likewise: no room */
+    uint64_t room;                   /* full: the last index that a command may have */
+    uint64_t led_elsewhere_ms;       /* when it last tried to, being full */
     uint64_t commit_seen;            /* in this life */
     bool is_cut_from[SIM_NODES + 1]; /* what this node sends there is lost */
 };
@@ -94,7 +97,7 @@ struct sim_node {
 struct sim_counts {
     uint64_t elections, crashes, lost, snapshots, installs, installs_sent, adds, promotions,
         removals, readdresses, refused, garbage, outcome_unknown, reads, reads_answered, transfers,
-        checkpoints;
+        checkpoints, full, led_elsewhere;
 };
 
 struct sim_group {

@@ -161,11 +161,25 @@ static void ask_leader(struct region *region, void (*ask)(struct region *, struc
     }
 }
 
+/* Of one, or now and then of all. */
+static void fill_disks(struct region *region, struct node *node) {
+    bool is_all = dice_chance(&region->dice, 200);
+
+    note(region, is_all ? "all disks full, also" : "full disk", node->id);
+    for (unsigned id = 1; id <= REGION_NODES; id++) {
+        if (is_all || id == node->id) {
+            region->nodes[id].full_until_us =
+                region->now_us + dice_roll(&region->dice, 100 * MS, 2500 * MS);
+            region->counts.full++;
+        }
+    }
+}
+
 void fault_happen(struct region *region) {
     struct node *node = victim(region);
 
     region->counts.faults++;
-    switch (dice_roll(&region->dice, 0, 24)) {
+    switch (dice_roll(&region->dice, 0, 26)) {
     case 0:
     case 1:
     case 2:
@@ -222,6 +236,10 @@ void fault_happen(struct region *region) {
     case 23:
         ask_leader(region, transfer);
         break;
+    case 24:
+    case 25:
+        fill_disks(region, node);
+        break;
     default:
         break;
     }
@@ -256,6 +274,7 @@ void fault_pause(struct region *region) {
         struct node *node = &region->nodes[id];
         node->paused_until_us = 0;
         node->slow_until_us = 0;
+        node->full_until_us = 0;
         if (!node->is_up) {
             node_start(region, node);
         }

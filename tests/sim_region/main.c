@@ -210,10 +210,10 @@ static void print_totals(uint64_t seeds, uint64_t hash) {
     printf("faults %" PRIu64 ", crashes %" PRIu64 " (%" PRIu64
            " between effects), elections %" PRIu64 ", transfers %" PRIu64 ", messages %" PRIu64
            ", lost %" PRIu64 ", shortened %" PRIu64 ", checkpoints %" PRIu64 ", installs %" PRIu64
-           ", changes %" PRIu64 " with promotions %" PRIu64 "\n",
+           ", changes %" PRIu64 " with promotions %" PRIu64 ", full disks %" PRIu64 "\n",
            total.faults, total.crashes, total.torn, total.elections, total.transfers,
            total.messages, total.lost, total.shortened, total.checkpoints, total.installs,
-           total.changes, total.promotions);
+           total.changes, total.promotions, total.full);
     (void)fflush(stdout);
 }
 
@@ -221,6 +221,7 @@ static const struct {
     uint64_t from, to, ms;
 } kept[] = {
     {1, 30, DEFAULT_MS},
+    {1082, 1082, DEFAULT_MS}, /* a node that is to die between the effects of its start */
 };
 
 /* The first seed twice: it must repeat exactly, or no failure could be found again. */

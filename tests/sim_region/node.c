@@ -119,6 +119,16 @@ static void effect_role(struct region *region, struct node *node,
                words[effect->role], effect->term, effect->leader_id);
 }
 
+bool node_is_full(const struct region *region, const struct node *node) {
+    return region->now_us < node->full_until_us;
+}
+
+/* As it is before an event; commands that were taken before stay. */
+static void look_at_room(struct region *region, struct node *node) {
+    node->room = node_is_full(region, node) ? core_last_index(node->core) : UINT64_MAX;
+    core_set_room(node->core, !node_is_full(region, node));
+}
+
 static void effect_write(struct region *region, struct node *node,
                          const struct core_effect *effect) {
     struct log_batch *batch = writer_open(node);
@@ -129,6 +139,10 @@ static void effect_write(struct region *region, struct node *node,
                                       .type = (uint8_t)entry->type,
                                       .data = entry->data,
                                       .len = entry->len};
+        if (effect->first + i > node->room && entry->type == CORE_COMMAND) {
+            region_fail("node %u takes a command at %" PRIu64 ", and has no room", node->id,
+                        effect->first + i);
+        }
         log_batch_append(batch, effect->first + i, &row, 1);
     }
     trace_note(&region->trace, region->now_us, node->id, "write %" PRIu64 "+%zu", effect->first,
@@ -215,6 +229,9 @@ static void execute(struct region *region, struct node *node, const struct core_
         effect_write(region, node, effect);
         break;
     case CORE_EFFECT_INSTALL:
+        if (node->room != UINT64_MAX) {
+            region_fail("node %u installs a snapshot, and has no room", node->id);
+        }
         snapshot_install(region, node, &effect->snapshot);
         break;
     case CORE_EFFECT_SEND:
@@ -375,7 +392,8 @@ static void gather_all(struct region *region, struct node *node) {
     size_t at = 0;
 
     node->gather_is_due = false;
-    while (at < node->n_proposals && !node->is_dying && submit(region, node, &at)) {
+    while (at < node->n_proposals && !node->is_dying && !node_is_full(region, node) &&
+           submit(region, node, &at)) {
     }
     /* Refused: nothing happened with these. */
     for (; at < node->n_proposals && !node->is_dying; at++) {
@@ -507,6 +525,7 @@ static void begin_life(struct node *node) {
     node->snapshot_runs = false;
     node->checkpoint_is_due = false;
     node->paused_until_us = 0;
+    node->room = UINT64_MAX; /* there was, for what it begins with */
 }
 
 static void start_core(struct region *region, struct node *node, const struct log_image *image) {
@@ -587,6 +606,17 @@ void node_crash(struct region *region, struct node *node, bool power) {
 
 /* ---- events ---- */
 
+/* As a node whose disk is full does. */
+static void lead_elsewhere(struct region *region, struct node *node) {
+    if (node->is_dying || !node_is_full(region, node) || core_role(node->core) != CORE_LEADER ||
+        region->now_us < node->led_elsewhere_us + (uint64_t)(2 * ELECTION_MS * MS) ||
+        core_majority_lacks_room(node->core)) {
+        return;
+    }
+    node->led_elsewhere_us = region->now_us;
+    node_transfer(region, node, 0);
+}
+
 static void wake(struct region *region, struct node *node, const struct event *event) {
     if (event->id != node->wake_number) {
         return; /* another wake has taken its place */
@@ -598,6 +628,7 @@ static void wake(struct region *region, struct node *node, const struct event *e
     node->wake_ms = 0;
     must(core_wake(node->core, node_mono_ms(region, node)), "wake");
     node_settle(region, node);
+    lead_elsewhere(region, node);
 }
 
 static void receive(struct region *region, struct node *node, const struct event *event) {
@@ -609,6 +640,7 @@ static void receive(struct region *region, struct node *node, const struct event
 }
 
 static void happen(struct region *region, struct node *node, const struct event *event) {
+    look_at_room(region, node);
     switch (event->kind) {
     case EVENT_MESSAGE:
         receive(region, node, event);
@@ -642,9 +674,25 @@ static void happen(struct region *region, struct node *node, const struct event 
     }
 }
 
+/* What was to kill it may have come outside of an event of its own, at its start. */
+static void die_when_due(struct region *region, struct node *node) {
+    if (node->is_up && node->is_dying) {
+        /* Often it is back at once, in the midst of what it was about. */
+        uint64_t most_ms = dice_chance(&region->dice, 500) ? 30 : 900;
+        node_crash(region, node, true);
+        queue_push(
+            &region->queue,
+            (struct event){.time_us = region->now_us + dice_roll(&region->dice, MS, most_ms * MS),
+                           .kind = EVENT_RESTART,
+                           .node = node->id,
+                           .epoch = node->epoch});
+    }
+}
+
 void node_deliver(struct region *region, struct node *node, struct event *event) {
     bool is_of_life = event->kind != EVENT_MESSAGE && event->kind != EVENT_REQUEST;
 
+    die_when_due(region, node);
     if (event->kind == EVENT_RESTART) {
         if (!node->is_up && event->epoch == node->epoch) {
             node_start(region, node);
@@ -662,15 +710,5 @@ void node_deliver(struct region *region, struct node *node, struct event *event)
     } else if (!is_of_life || event->epoch == node->epoch) {
         happen(region, node, event);
     }
-    if (node->is_up && node->is_dying) {
-        /* Often it is back at once, in the midst of what it was about. */
-        uint64_t most_ms = dice_chance(&region->dice, 500) ? 30 : 900;
-        node_crash(region, node, true);
-        queue_push(
-            &region->queue,
-            (struct event){.time_us = region->now_us + dice_roll(&region->dice, MS, most_ms * MS),
-                           .kind = EVENT_RESTART,
-                           .node = node->id,
-                           .epoch = node->epoch});
-    }
+    die_when_due(region, node);
 }

@@ -116,7 +116,10 @@ struct node {
 
     /* Trouble. */
     uint64_t paused_until_us;
-    uint64_t slow_until_us; /* its disk */
+    uint64_t slow_until_us;    /* its disk */
+    uint64_t full_until_us;    /* likewise: no room */
+    uint64_t room;             /* full: the last index that a command may have */
+    uint64_t led_elsewhere_us; /* when it last tried to, being full */
 };
 
 uint64_t node_mono_ms(const struct region *region, const struct node *node);
@@ -139,6 +142,7 @@ void node_propose(struct region *region, struct node *node, const struct proposa
 void node_read(struct region *region, struct node *node, uint64_t attempt);
 void node_change(struct region *region, struct node *node, enum core_change change, unsigned id);
 void node_transfer(struct region *region, struct node *node, unsigned target);
+bool node_is_full(const struct region *region, const struct node *node);
 /* After any of the core's events: its effects, and what follows from them. */
 void node_settle(struct region *region, struct node *node);
 

@@ -26,7 +26,7 @@ struct stream {
 
 struct counts {
     uint64_t crashes, elections, writes, reads, stale_reads, unknown, retries, refused, messages,
-        lost, shortened, checkpoints, installs, changes, promotions, transfers, faults, torn;
+        lost, shortened, checkpoints, installs, changes, promotions, transfers, faults, torn, full;
 };
 
 struct region {

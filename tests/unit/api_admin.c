@@ -84,8 +84,11 @@ static int setup(void **state) {
                                                   .is_leader = true,
                                                   .is_live = true,
                                                   .match = 99};
-    fake.status.members[1] = (struct node_member){
-        .id = OTHER, .address = "b:1,b:2", .is_voter = true, .heard_ago_ms = UINT64_MAX};
+    fake.status.members[1] = (struct node_member){.id = OTHER,
+                                                  .address = "b:1,b:2",
+                                                  .is_voter = true,
+                                                  .is_disk_full = true,
+                                                  .heard_ago_ms = UINT64_MAX};
     return 0;
 }
 
@@ -224,6 +227,7 @@ static void test_status(void **state) {
     assert_true(picture.status.members[0].is_leader && picture.status.members[0].is_live);
     assert_int_equal(picture.status.members[0].match, 99);
     assert_true(picture.status.members[1].heard_ago_ms == UINT64_MAX);
+    assert_true(picture.status.members[1].is_disk_full && !picture.status.members[0].is_disk_full);
     assert_string_equal(picture.status.members[1].address, "b:1,b:2");
 }
 

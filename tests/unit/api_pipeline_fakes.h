@@ -44,6 +44,7 @@ static struct {
     struct worker_timer timers[4];
     enum errc barrier;
     bool is_follower;
+    bool lacks_room;
     uint64_t leader;
     uint64_t age_ms;
     enum errc ask;
@@ -143,6 +144,9 @@ bool node_has_member(const struct node *node, uint64_t id) {
 }
 bool node_is_leader(const struct node *node) {
     return !fake.is_follower;
+}
+bool node_lacks_room(const struct node *node) {
+    return fake.lacks_room;
 }
 uint64_t node_age_ms(const struct node *node) {
     assert_int_equal(fake.views, 0); /* it is no older than this says */

@@ -122,6 +122,8 @@ static void test_reasons(void **state) {
     status.commit = 2;
     status.applied = 1;
     assert_non_null(strstr(health_reason(&status), "yet to apply"));
+    status.is_disk_full = true;
+    assert_non_null(strstr(health_reason(&status), "disk is full"));
     status.is_installing = true;
     assert_non_null(strstr(health_reason(&status), "snapshot"));
     status = (struct node_status){.role = "leader", .leader = 1};

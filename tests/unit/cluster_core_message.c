@@ -182,23 +182,6 @@ static void test_snapshot_comes_back(void **state) {
     assert_memory_equal(got.manifest.data, "files", 5);
 }
 
-/* Heartbeats and votes go on at a node whose disk is full. */
-static void test_what_takes_room(void **state) {
-    struct raft_message heartbeat = append;
-    uint8_t bytes[BYTES_MAX];
-    struct core_message got;
-    size_t len;
-    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-        bool takes_room = all[i] == &append || all[i] == &install;
-        len = round_trip(all[i], 7, bytes, &got);
-        assert_true(core_message_takes_room((struct core_bytes){bytes, len}) == takes_room);
-    }
-    heartbeat.append_entries.n_entries = 0;
-    len = round_trip(&heartbeat, 7, bytes, &got);
-    assert_false(core_message_takes_room((struct core_bytes){bytes, len}));
-    assert_false(core_message_takes_room((struct core_bytes){bytes, 0}));
-}
-
 /* A candidate with the newest log must learn the term of those who refuse it. */
 static void test_refused_pre_vote_carries_the_newer_term(void **state) {
     struct raft_message message = vote_result;
@@ -482,7 +465,6 @@ int main(void) {
         cmocka_unit_test(test_votes_come_back),
         cmocka_unit_test(test_entries_come_back),
         cmocka_unit_test(test_snapshot_comes_back),
-        cmocka_unit_test(test_what_takes_room),
         cmocka_unit_test(test_refused_pre_vote_carries_the_newer_term),
         cmocka_unit_test(test_large_entries_are_sent_in_parts),
         cmocka_unit_test(test_configurations_leave_when_written),
