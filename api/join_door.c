@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { JOIN_LEVEL = 3, BODY_MAX = 256 * 1024, CERTIFICATE_MAX = 64 * 1024 };
+enum { BODY_MAX = 256 * 1024, CERTIFICATE_MAX = 64 * 1024 };
 
 /* --- GET /v1/ca --- */
 
@@ -159,7 +159,7 @@ static bool join_is_sound(struct errand *errand, const uint8_t digest[DIGEST_SIZ
                     "%016" PRIx64 " --region %s ...; put it where the node's configuration says, "
                     "and join again.",
                     errand->ask.id, errand->service->region);
-    } else if (!errand_needs_level(errand, JOIN_LEVEL)) {
+    } else if (!errand_needs_level(errand, COMMAND_JOIN_TOKEN_USE)) {
         return false;
     } else if (!is_no_other(errand, errand->seen, digest)) {
         errand_fail(errand, ERR_RESOURCE_EXISTS,

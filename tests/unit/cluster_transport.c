@@ -126,14 +126,14 @@ static void test_hellos_tell_levels_and_addresses(void **state) {
     options = rig_options(&nodes[2], NODE_3);
     options.listen = NULL; /* only dials */
     options.address = "[2001:db8::1]:7600,[2001:db8::1]:7500,learner";
-    options.level_min = 5;
+    options.level_min = 2;
     options.level_max = 9;
     assert_int_equal(transport_new(&options, &nodes[2].transport, &err), OK);
     transport_set_members(nodes[2].transport, (const struct core_server[]){{1, nodes[0].address}},
                           1);
     RIG_UNTIL(nodes[0].n_hellos == 1 && nodes[2].n_hellos == 1);
     assert_int_equal(nodes[0].hello.node, 3);
-    assert_int_equal(nodes[0].hello.level_min, 5);
+    assert_int_equal(nodes[0].hello.level_min, 2);
     assert_int_equal(nodes[0].hello.level_max, 9);
     assert_string_equal(nodes[0].hello_address, options.address);
     assert_int_equal(nodes[2].hello.node, 1);
