@@ -27,12 +27,12 @@ LEFT_OUT = ("LOG", "OPTIONS", "LOCK")  # of RocksDB: they name the machine, or a
 class Folder(Cluster):
     """The regions of an archive, or of one to be made."""
 
-    def __init__(self, archive=None, options=("--lambda-endpoint", "http://127.0.0.1:9")):
+    def __init__(self, archive=None, nodes=3):
         self.archive = archive
         # One at a time on a machine: the addresses are the folder's own.
         self.turn = open(pathlib.Path(tempfile.gettempdir()) / f"redoubt-golden-{PORT}.lock", "w")
         fcntl.flock(self.turn, fcntl.LOCK_EX)
-        super().__init__(regions=(EAST, WEST), nodes=3, options=("--bind", HOST, *options))
+        super().__init__(regions=(EAST, WEST), nodes=nodes, options=("--bind", HOST, "--lambda-endpoint", "http://127.0.0.1:9"))
 
     def prepare(self, *options):
         self.port = PORT

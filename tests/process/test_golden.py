@@ -9,6 +9,8 @@ from cluster import eventually, wait_in_sync
 from golden import EAST, FUNCTION, GOLDEN, POLICY, TAGS, WEST, WINDOW_DAYS, Folder
 from runbook import members, status
 
+LEVEL = 3  # of this release
+
 
 def value(client, name, **which):
     return client.get_secret_value(SecretId=name, **which)["SecretString"]
@@ -44,14 +46,15 @@ def look_at_west(west):
     assert sorted_tags(west.describe_secret(SecretId="golden/promoted")["Tags"]) == sorted_tags(TAGS)
 
 
-@pytest.mark.parametrize("level", [3])
-def test_two_regions_of_a_former_release(level):
-    with Folder(GOLDEN / f"level_{level}" / "dev.tar.xz") as folder:
+@pytest.mark.parametrize("archive, nodes, level", [("level_2/regions.tar.xz", 1, 2), ("level_3/dev.tar.xz", 3, 3)])
+def test_two_regions_of_a_former_release(archive, nodes, level):
+    with Folder(GOLDEN / archive, nodes) as folder:
         made = int((folder.data / "made").read_text())
         folder.start()
         east, west = folder.client(EAST), folder.client(WEST)
-        assert status(folder, f"{EAST}/0")["level"] == level
-        assert {m["voter"] for m in members(folder, f"{EAST}/0").values()} == {True}
+        first = folder.node(EAST)
+        assert status(folder, first)["level"] == level
+        assert [m["voter"] for m in members(folder, first).values()] == [True] * nodes
         look_at_east(east)
         look_at_west(west)
         assert value(west, "golden/replicated") == "second" and value(east, "golden/west") == "west"
@@ -80,6 +83,10 @@ def test_two_regions_of_a_former_release(level):
             client.meta.events.register("before-call.secretsmanager",
                                         lambda params, **_: params["headers"].update({"x-redoubt-consistency": "stale"}))
             look_at_east(client)
+        if level == 2:
+            assert "this needs 3" in folder.node_command(first, "token", fails=True)
+        folder.node_command(first, "raise-level")
+        assert "token" in folder.node_command(first, "token") and status(folder, first)["level"] == LEVEL
         folder.stop(EAST)
         folder.start(EAST)
         assert value(east, "golden/west") == "west, second"

@@ -1,7 +1,6 @@
 """The runbook "Upgrade" of docs/operating.md with binaries of different releases: this one, the next, which knows one level more, and the one
 after that, which takes no region of this one's level (tests/process/CMakeLists.txt makes both). Nodes are changed one by one while clients
 work, back and forth until the level is raised, never back afterwards; what does not fit is refused with the reason, and changes nothing."""
-import os
 import pathlib
 import random
 import shutil
@@ -9,8 +8,7 @@ import shutil
 from cluster import BINARY, eventually
 from runbook import REGION, SEED, Load, assert_same_on, members, region, status, wait_voter
 
-AHEAD = pathlib.Path(os.environ.get("REDOUBT_AHEAD") or pathlib.Path(BINARY).parent / "tests" / "process" / "redoubt_ahead_")
-NEXT, AFTER_NEXT = f"{AHEAD}1", f"{AHEAD}2"
+NEXT, AFTER_NEXT = (str(pathlib.Path(BINARY).parent / "tests" / "process" / f"redoubt_ahead_{n}") for n in (1, 2))
 
 
 def change(cluster, node, binary):
@@ -46,10 +44,20 @@ def refused(cluster, via, verb, *arguments):
     return reason
 
 
-def rewind(cluster, node, copy, data):
-    """The data folder of a stopped node is the copy now, and its present one is kept at `data`."""
-    cluster.node_data(node).rename(data)
-    shutil.copytree(copy, cluster.node_data(node))
+def start_by_itself(cluster, load, node, data):
+    """This release, with data from before the raise in a region that has raised: it serves nobody, and is told nothing."""
+    others = [n for n in cluster.nodes_of(REGION) if n != node]
+    shutil.copytree(data, cluster.node_data(node))
+    cluster.start(node, wait=False)
+    eventually(lambda: "this release is too old for it: it needs level 4" in cluster.tail(node), what="its own word")
+    leader = cluster.wait_leader(REGION)
+    refusal = f'from="{cluster.node_id(node)}" reason="its release is too old: it knows levels up to 3'
+    eventually(lambda: any(refusal in cluster.tail(n) for n in others), what="its peers' word")
+    eventually(lambda: levels(cluster, leader)[1][cluster.nodes_of(REGION).index(node)] == 3, what="its level in the list")
+    load.go_on(20)
+    said = cluster.log_path(node).read_text(errors="replace")
+    assert cluster.health(node)[0] == 503 and status(cluster, node)["level"] == 3 and "cannot_apply" not in said, said[-3000:]
+    cluster.stop(node)
 
 
 def test_nodes_change_back_and_forth_until_the_level_is_raised():
@@ -74,62 +82,45 @@ def test_nodes_change_back_and_forth_until_the_level_is_raised():
             assert levels(three, nodes[0]) == (3, [4, 4, 4])
             # What the next release brings is off until then, so that each can go back.
             assert "level 3, this needs 4" in refused(three, nodes[0], "token")
-            change(three, followers[0], BINARY)
+            node = followers[0]
+            change(three, node, BINARY)
             load.go_on(20)
-            assert "knows levels up to 3" in refused(three, followers[0], "raise-level")
-            change(three, followers[0], NEXT)
-            # Nobody knows what a silent one would come back as.
-            three.stop(followers[1])
-            older = three.folder / "older"
-            shutil.copytree(three.node_data(followers[1]), older)
-            eventually(lambda: not members(three, last)[three.node_id(followers[1])]["live"], what="the silence")
-            reason = refused(three, last, "raise-level")
-            assert three.node_id(followers[1]) in reason and "does not answer" in reason, reason
-            three.start(followers[1])
-            wait_voter(three, three.wait_leader(REGION), followers[1])
+            assert "knows levels up to 3" in refused(three, node, "raise-level")
+            # The last word of one that is silent counts.
+            three.stop(node)
+            older, kept = three.folder / "older", three.folder / "kept"
+            shutil.copytree(three.node_data(node), older)
+            assert f"{three.node_id(node)} runs a release that knows levels up to 3" in refused(three, last, "raise-level")
+            three.binaries[node] = NEXT
+            three.start(node)
+            wait_voter(three, three.wait_leader(REGION), node)
 
-            three.node_command(followers[1], "raise-level")
+            three.node_command(node, "raise-level")
             eventually(lambda: all(status(three, n)["level"] == 4 for n in nodes), what="level 4 everywhere")
             assert "token" in three.node_command(nodes[0], "token")
             load.go_on(20)
 
-            # There is no way back now: the old release refuses the data,
-            backward = followers[0]
-            three.kill(backward)
-            said = fails_to_start(three, backward, BINARY)
+            # There is no way back now: this release refuses the data,
+            load.clients[:] = [three.client(REGION, via=n) for n in nodes if n != node]
+            three.kill(node)
+            eventually(lambda: not members(three, last)[three.node_id(node)]["live"], what="the silence")
+            assert f"{three.node_id(node)} is a member and does not answer" in refused(three, last, "raise-level")
+            said = fails_to_start(three, node, BINARY)
             assert "region at level 4, this release of Redoubt knows levels up to 3" in said, said
-            assert "levels up to 3" in refused(three, backward, "recover", "--force-single", "yes-i-lose-what-others-have")
-            three.binaries[backward] = NEXT
-            three.start(backward)
-            wait_voter(three, three.wait_leader(REGION), backward)
-            # and with data from before the raise its peers refuse it, before it is told anything that it would misread.
-            older_node = followers[1]
-            three.stop(older_node)
-            kept = three.folder / "kept"
-            rewind(three, older_node, older, kept)
-            three.binaries[older_node] = BINARY
-            three.start(older_node, wait=False)
-            eventually(lambda: "this release is too old for it: it needs level 4" in three.tail(older_node), what="its own word")
-            leader = three.wait_leader(REGION)
-            eventually(lambda: f'from="{three.node_id(older_node)}" reason="its release is too old: it knows levels up to 3' in three.tail(leader),
-                       what="its peers' word")
-            eventually(lambda: levels(three, leader)[1][nodes.index(older_node)] == 3, what="its level in the list")
-            load.go_on(20)
-            said = three.log_path(older_node).read_text()
-            assert status(three, older_node)["level"] == 3 and "cannot_apply" not in said, said[-3000:]
-            assert three.health(older_node)[0] == 503
-            three.stop(older_node)
-            # The release after the next takes no region of level 3,
-            said = fails_to_start(three, older_node, AFTER_NEXT)
+            assert "levels up to 3" in refused(three, node, "recover", "--force-single", "yes-i-lose-what-others-have")
+            # and is refused with older ones, before it is told anything that it would misread.
+            three.node_data(node).rename(kept)
+            start_by_itself(three, load, node, older)
+            # The release after the next takes no region of level 3, but one of level 4.
+            said = fails_to_start(three, node, AFTER_NEXT)
             assert "region at level 3, this release of Redoubt takes levels from 4 on" in said, said
-            # but one of level 4.
-            shutil.rmtree(three.node_data(older_node))
-            kept.rename(three.node_data(older_node))
-            three.start(older_node)
-            wait_voter(three, leader, older_node)
+            shutil.rmtree(three.node_data(node))
+            kept.rename(three.node_data(node))
+            three.start(node)
+            wait_voter(three, three.wait_leader(REGION), node)
             load.go_on(20)
         print(f"{len(load.times)} writes, {load.reads} reads, {load.failures} tried again")
-        assert levels(three, leader) == (4, [5 if n == older_node else 4 for n in nodes])
+        assert levels(three, last) == (4, [5 if n == node else 4 for n in nodes])
         three.wait_ready(REGION)
         load.assert_kept(three.client(REGION))
         content = assert_same_on(three, nodes)
