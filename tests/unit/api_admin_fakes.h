@@ -17,6 +17,7 @@
 #include "api/request_state.h"
 #include "api/snapshot_door.h"
 #include "api/touches.h"
+#include "command_table_fake.h"
 #include "crypto/digest.h"
 
 #define SELF  UINT64_C(0x11)
@@ -118,21 +119,6 @@ enum errc node_ask(struct node *node, struct ticket *ticket) {
 enum errc node_change_ask(struct node *node, struct node_change *change) {
     fake.change = fake.refuse == OK ? change : NULL;
     return fake.refuse;
-}
-/* The table without its transitions, which would bring the store. */
-const struct command_kind *command_kind_find(uint16_t type) {
-    static const struct command_kind kinds[] = {
-#define X(number, symbol, message, required, text) {.type = (number), .level = (required)},
-#include "cluster/command.def"
-#undef X
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-        if (kinds[i].type == type) {
-            return &kinds[i];
-        }
-    }
-    return NULL;
 }
 struct proposal *proposal_new(enum command_type type, const ProtobufCMessage *command) {
     struct proposal *proposal = calloc(1, sizeof(*proposal));
