@@ -15,7 +15,6 @@
 enum {
     TOKEN_SECONDS = 60 * 60,
     TOKEN_BYTES = ADMIN_TOKEN_TEXT / 2,
-    TOKEN_LEVEL = 3,
     BODY_MAX = 256 * 1024,
     FINGERPRINT_TEXT = 64,
 };
@@ -101,7 +100,7 @@ static void run_token(struct errand *errand) {
     uint8_t token[TOKEN_BYTES];
     uint8_t digest[DIGEST_SIZE];
 
-    if (!errand_needs_level(errand, TOKEN_LEVEL)) {
+    if (!errand_needs_level(errand, COMMAND_JOIN_TOKEN_SET)) {
         return;
     }
     world_random(service->world, token, sizeof(token));

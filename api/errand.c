@@ -1,6 +1,7 @@
 #include "api/errand.h"
 
 #include "api/response.h"
+#include "base/check.h"
 #include "base/log.h"
 #include "base/wipe.h"
 
@@ -362,17 +363,19 @@ const struct node_status *errand_look(struct errand *errand) {
     return errand->seen;
 }
 
-bool errand_needs_level(struct errand *errand, unsigned level) {
+bool errand_needs_level(struct errand *errand, enum command_type type) {
+    const struct command_kind *kind = command_kind_find((uint16_t)type);
     const struct node_status *status = errand_look(errand);
 
+    CHECK(kind != NULL);
     if (status == NULL) {
         return false;
     }
-    if (status->level < level) {
+    if (status->level < kind->level) {
         errand_fail(errand, ERR_LEVEL,
                     "The region is at level %u, this needs %u. When all of its nodes run this "
                     "release: redoubt node raise-level",
-                    status->level, level);
+                    status->level, kind->level);
         return false;
     }
     return true;

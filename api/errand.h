@@ -73,7 +73,7 @@ void errand_change(struct errand *errand, enum node_change_kind kind, uint64_t i
 void errand_forward(struct errand *errand, uint64_t node, errand_fn *instead);
 /* The group as this node sees it now. Owned by the errand; NULL (and answered) without memory. */
 const struct node_status *errand_look(struct errand *errand);
-/* The region takes this release's commands; else answered. */
-MUSTCHECK bool errand_needs_level(struct errand *errand, unsigned level);
+/* The region is at the level that this command needs; else answered. */
+MUSTCHECK bool errand_needs_level(struct errand *errand, enum command_type type);
 
 #endif

@@ -16,12 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum {
-    JOIN_LEVEL = 3,
-    REJOIN_SECONDS = 10 * 60,
-    BODY_MAX = 256 * 1024,
-    CERTIFICATE_MAX = 64 * 1024
-};
+enum { REJOIN_SECONDS = 10 * 60, BODY_MAX = 256 * 1024, CERTIFICATE_MAX = 64 * 1024 };
 
 /* --- GET /v1/ca --- */
 
@@ -169,7 +164,7 @@ static bool join_is_sound(struct errand *errand, const uint8_t digest[DIGEST_SIZ
                     "%016" PRIx64 " --region %s ...; put it where the node's configuration says, "
                     "and join again.",
                     errand->ask.id, errand->service->region);
-    } else if (!errand_needs_level(errand, JOIN_LEVEL)) {
+    } else if (!errand_needs_level(errand, COMMAND_JOIN_TOKEN_USE)) {
         return false;
     } else if (!is_no_other(errand, errand->seen, digest)) {
         errand_fail(errand, ERR_RESOURCE_EXISTS,
@@ -240,7 +235,8 @@ static void rejoin_permit(struct errand *errand) {
     uint8_t digest[DIGEST_SIZE];
 
     token_digest(errand, digest);
-    if (errand->ask.token[0] == '\0' || errand->seen->level < JOIN_LEVEL ||
+    if (errand->ask.token[0] == '\0' ||
+        errand->seen->level < command_kind_find(COMMAND_JOIN_TOKEN_SET)->level ||
         was_used(errand, digest, true)) {
         rejoin_remove(errand);
         return;

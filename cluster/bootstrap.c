@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/wipe.h"
+#include "cluster/fsm.h"
 #include "storage/log_store.h"
 #include "storage/view.h"
 
@@ -186,14 +187,26 @@ enum errc node_has_beginning(struct engine *engine, bool *ret, struct err *err) 
     return code;
 }
 
+/* What writes to a store that a newer release has left must be that release. */
+static enum errc check_level(struct engine *engine, struct err *err) {
+    struct view *view = view_new(engine);
+    enum errc code = view != NULL ? fsm_check_level(view, err) : err_default(err, ERR_NO_MEMORY);
+
+    view_free(view);
+    return code;
+}
+
 enum errc node_force_single(struct engine *engine, uint64_t id, const char *address,
                             struct err *err) {
     const struct core_server self = {.id = id, .address = address};
     struct log_entry entry = {.type = CORE_CHANGE};
     struct log_image *image = NULL;
     uint8_t *configuration = NULL;
-    enum errc code = log_store_load(engine, &image, err);
+    enum errc code = check_level(engine, err);
 
+    if (code == OK) {
+        code = log_store_load(engine, &image, err);
+    }
     if (code != OK) {
         return code;
     }

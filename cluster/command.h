@@ -64,7 +64,12 @@ MUSTCHECK enum errc command_apply(struct txn *txn, const struct apply_context *c
                                   Redoubt__Result **ret);
 void command_result_free(Redoubt__Result *result);
 
-/* The highest level this release understands. */
-enum { COMMAND_LEVEL = 3 };
+/* The levels of a region that this release can be a node of: it has every command up to the newest,
+ * and misses none that a region below the oldest may need. A store or a group of another level is
+ * refused. */
+struct command_levels {
+    uint16_t oldest, newest;
+};
+extern const struct command_levels command_levels;
 
 #endif

@@ -33,6 +33,39 @@ struct fsm {
     bool dirty_overflow;
 };
 
+/* A state of a newer release may hold what this one would misread, and the log what it cannot
+ * apply; one that is too old needs commands which this release has no more. */
+enum errc fsm_check_level(const struct view *view, struct err *err) {
+    Redoubt__Region *record = NULL;
+    unsigned level = 0;
+    enum errc code = view_region(view, &record);
+
+    if (code == OK) {
+        code = view_level(view, &level);
+    }
+    if (code != OK) {
+        return err_set(err, code, "cannot read the state: %s", errc_sentence(code));
+    }
+    if (record == NULL) {
+        return OK;
+    }
+    redoubt__region__free_unpacked(record, NULL);
+    if (level > command_levels.newest) {
+        return err_set(err, ERR_LEVEL,
+                       "the data folder is of a region at level %u, this release of Redoubt knows "
+                       "levels up to %u: nothing was changed, start the newer release",
+                       level, command_levels.newest);
+    }
+    if (level < command_levels.oldest) {
+        return err_set(err, ERR_LEVEL,
+                       "the data folder is of a region at level %u, this release of Redoubt takes "
+                       "levels from %u on: nothing was changed, start the release before it and "
+                       "raise the level there",
+                       level, command_levels.oldest);
+    }
+    return OK;
+}
+
 static enum errc fsm_load(struct fsm *fsm, struct err *err) {
     const struct view *view = txn_view(fsm->txn);
     Redoubt__Region *record = NULL;
@@ -55,7 +88,11 @@ static enum errc fsm_load(struct fsm *fsm, struct err *err) {
                 fsm->region, fsm->own_region);
         }
     }
-    return view_level(view, &fsm->level);
+    code = view_level(view, &fsm->level);
+    if (code != OK) {
+        return err_set(err, code, "cannot read the state: %s", errc_sentence(code));
+    }
+    return fsm_check_level(view, err);
 }
 
 enum errc fsm_open(struct engine *engine, const char *region, struct fsm **ret, struct err *err) {

@@ -11,16 +11,21 @@
 #include "cluster/command.h"
 #include "cluster/core.h"
 #include "storage/engine.h"
+#include "storage/view.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct fsm;
 
-/* Returns owned. ERR_INVALID_PARAMETER: the state belongs to another region. */
+/* Returns owned; writes nothing. ERR_INVALID_PARAMETER: the state belongs to another region;
+ * ERR_LEVEL: its level is none of command_levels. */
 MUSTCHECK enum errc fsm_open(struct engine *engine, const char *region, struct fsm **ret,
                              struct err *err);
 void fsm_close(struct fsm *fsm);
+
+/* ERR_LEVEL: the state is of a region at a level that is none of command_levels. */
+MUSTCHECK enum errc fsm_check_level(const struct view *view, struct err *err);
 
 uint64_t fsm_applied(const struct fsm *fsm);
 /* The region's first command was applied. */

@@ -105,6 +105,12 @@ static void effect_install(struct node *node, const struct core_effect *effect) 
     }
 }
 
+static void tell_level(struct node *node) {
+    if (node->transport != NULL && fsm_has_region(node->fsm)) {
+        transport_set_level(node->transport, (uint16_t)fsm_level(node->fsm));
+    }
+}
+
 static void execute_effect(struct node *node, const struct core_effect *effect) {
     const struct fsm_callbacks callbacks = {.result = on_result, .dirty = on_dirty, .arg = node};
 
@@ -120,6 +126,7 @@ static void execute_effect(struct node *node, const struct core_effect *effect) 
         break;
     case CORE_EFFECT_APPLY:
         fsm_apply(node->fsm, effect->first, effect->entries, effect->n_entries, &callbacks);
+        tell_level(node);
         break;
     case CORE_EFFECT_WAKE:
         effect_wake(node, effect);
@@ -408,11 +415,16 @@ static enum errc open_transport(struct node *node, struct err *err) {
                                               .message_cb = on_message,
                                               .hello_cb = on_hello,
                                               .lost_cb = on_lost,
-                                              .level_min = 1,
-                                              .level_max = COMMAND_LEVEL,
+                                              .level_min = command_levels.oldest,
+                                              .level_max = command_levels.newest,
                                               .arg = node};
+    enum errc code =
+        node->options.listen != NULL ? transport_new(&options, &node->transport, err) : OK;
 
-    return node->options.listen != NULL ? transport_new(&options, &node->transport, err) : OK;
+    if (code == OK) {
+        tell_level(node);
+    }
+    return code;
 }
 
 static struct node *node_new(const struct node_options *options) {

@@ -5,6 +5,7 @@
 #include "base/metrics.h"
 #include "cluster/member.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -141,9 +142,10 @@ static void raise_done(struct proposal *proposal) {
     proposal_free(proposal);
 }
 
-/* The highest level that every member understands; 0: one of them has not told. */
-static uint16_t common_level(struct node *node) {
-    uint16_t level = COMMAND_LEVEL;
+struct node_levels node_levels(struct node *node) {
+    struct node_levels levels = {.lowest = command_levels.newest,
+                                 .lowest_id = node->options.id,
+                                 .highest = command_levels.newest};
 
     for (unsigned i = 0; i < core_members_count(node->core); i++) {
         struct core_member member;
@@ -153,29 +155,46 @@ static uint16_t common_level(struct node *node) {
             continue;
         }
         peer = node_peer_find(node, member.id);
-        if (peer == NULL || peer->level_max == 0) {
-            return 0;
+        if (peer == NULL || peer->level_max == 0 || member.heard_ms == 0 ||
+            node_now(node) - member.heard_ms >= node->election_ms) {
+            levels.silent_id = member.id;
         }
-        level = peer->level_max < level ? peer->level_max : level;
+        if (peer == NULL || peer->level_max == 0) {
+            continue;
+        }
+        if (peer->level_max < levels.lowest) {
+            levels.lowest = peer->level_max;
+            levels.lowest_id = member.id;
+        }
+        levels.highest = peer->level_max > levels.highest ? peer->level_max : levels.highest;
     }
-    return level;
+    return levels;
 }
 
 static enum errc begin_raise(struct node *node, struct node_change *change) {
     Redoubt__SetLevel command = REDOUBT__SET_LEVEL__INIT;
-    uint16_t level = common_level(node);
+    const struct node_levels levels = node_levels(node);
     struct proposal *proposal;
     enum errc code;
 
-    if (level == 0) {
-        return because(change, ERR_UNAVAILABLE,
-                       "not every member of the region has been heard of since this node leads");
+    if (levels.lowest <= fsm_level(node->fsm) && levels.highest > levels.lowest) {
+        return because(change, ERR_LEVEL,
+                       "node %016" PRIx64 " runs a release that knows levels up to %u, and the "
+                       "region is at level %u; install the newer release there first",
+                       levels.lowest_id, levels.lowest, fsm_level(node->fsm));
     }
-    if (level <= fsm_level(node->fsm)) {
+    if (levels.silent_id != 0) {
+        return because(change, ERR_UNAVAILABLE,
+                       "node %016" PRIx64 " is a member and does not answer: which levels its "
+                       "release knows cannot be told",
+                       levels.silent_id);
+    }
+    node->change.level = levels.lowest;
+    if (levels.lowest <= fsm_level(node->fsm)) {
         return OK;
     }
     command.has_level = 1;
-    command.level = level;
+    command.level = levels.lowest;
     proposal = proposal_new(COMMAND_SET_LEVEL, &command.base);
     if (proposal == NULL) {
         return ERR_NO_MEMORY;
@@ -224,9 +243,7 @@ static bool transfer_is_done(struct node *node, const struct node_change *change
 }
 
 static bool raise_is_done(struct node *node, const struct node_change *change) {
-    uint16_t level = common_level(node);
-
-    return level != 0 && fsm_level(node->fsm) >= level;
+    return node->change.level != 0 && fsm_level(node->fsm) >= node->change.level;
 }
 
 static const struct change_kind change_kinds[] = {
@@ -299,6 +316,7 @@ void node_changes_look(struct node *node) {
         node->change.request = change;
         node->change.deadline_ms = node_now(node) + LIMIT_CHANGE_MS;
         node->change.is_begun = false;
+        node->change.level = 0;
     }
     if (node->change.request != NULL) {
         continue_running(node);

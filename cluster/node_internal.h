@@ -61,6 +61,14 @@ struct node_change_state {
     struct letter_list waiting;
     uint64_t deadline_ms;
     bool is_begun;
+    uint16_t level; /* RAISE_LEVEL: to this one; 0: not known yet */
+};
+
+/* Which levels the releases know that the members run. Of those that never told: nothing. */
+struct node_levels {
+    uint16_t lowest, highest;
+    uint64_t lowest_id;
+    uint64_t silent_id; /* one that did not tell, or is not heard now; 0: all are */
 };
 
 /* A checkpoint on its way. */
@@ -209,6 +217,7 @@ bool node_member_find(const struct node *node, uint64_t id, struct core_member *
 void node_changes_take(struct node *node); /* from the mailbox */
 /* Begins to hand the leadership over (0: to any); counted. As core_transfer. */
 MUSTCHECK enum errc node_transfer(struct node *node, uint64_t target);
+struct node_levels node_levels(struct node *node);
 void node_changes_look(struct node *node); /* what runs may have come further */
 void node_changes_close(struct node *node);
 

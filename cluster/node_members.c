@@ -141,7 +141,7 @@ void node_members_hello(struct node *node, const struct transport_hello *hello) 
     struct node_peer *peer = node_peer_find(node, hello->node);
     bool has_moved;
 
-    if (peer == NULL) {
+    if (peer == NULL && !hello->is_refused) {
         peer = add_peer(node, hello->node, true);
     }
     if (peer == NULL) {

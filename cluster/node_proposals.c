@@ -320,7 +320,7 @@ void node_propose_region(struct node *node) {
     }
     command.name = node->region;
     command.has_level = 1;
-    command.level = COMMAND_LEVEL;
+    command.level = node_levels(node).lowest; /* nobody may have to stop at the first command */
     proposal = proposal_new(COMMAND_REGION_INIT, &command.base);
     CHECK(proposal != NULL);
     proposal->done_cb = region_done;

@@ -167,7 +167,7 @@ static void fill_member(struct node *node, const struct transport_peer *streams,
     (void)snprintf(ret->address, sizeof(ret->address), "%s", member.address);
     if (ret->is_self) {
         ret->heard_ago_ms = 0;
-        ret->level_max = COMMAND_LEVEL;
+        ret->level_max = command_levels.newest;
     }
     ret->is_live = ret->heard_ago_ms < node->election_ms;
     for (size_t i = 0; i < n_streams; i++) {

@@ -234,8 +234,8 @@ static bool copy_options(struct transport *transport, const struct transport_opt
     transport->options.tls =
         (struct tls_files){transport->ca_path, transport->cert_path, transport->key_path};
     if (options->level_max == 0) {
-        transport->options.level_min = 1;
-        transport->options.level_max = COMMAND_LEVEL;
+        transport->options.level_min = command_levels.oldest;
+        transport->options.level_max = command_levels.newest;
     }
     return transport->ca_path != NULL && transport->cert_path != NULL &&
            transport->key_path != NULL;
@@ -312,6 +312,19 @@ void transport_free(struct transport *transport) {
 }
 
 /* --- sending and looking --- */
+
+void transport_set_level(struct transport *transport, uint16_t level) {
+    struct stream *next;
+
+    if (level <= transport->options.level_min) {
+        return;
+    }
+    transport->options.level_min = level;
+    for (struct stream *stream = transport->streams; stream != NULL; stream = next) {
+        next = stream->next;
+        stream_look_at_level(stream);
+    }
+}
 
 bool transport_send(struct transport *transport, uint64_t to, struct core_bytes message) {
     struct peer *peer = peer_find(transport, to);

@@ -8,7 +8,8 @@
  * Both sides show a certificate of the deployment's authority that names region and node
  * (crypto/tls.h); another region's, or one without a node, ends the connection. The sender of every
  * message is the node in the certificate. A stream begins with a hello of either side, in which
- * each tells its levels and addresses.
+ * each tells its levels and addresses. When one side does not know the level that the other one
+ * needs, both end it: nothing of a group reaches a node that would misread it.
  *
  * Everything is bounded: queues (LIMIT_TRANSPORT_QUEUE; what does not fit is dropped, as the
  * network may), messages (CORE_MESSAGE_MAX), accepted streams, handshakes. TCP_NODELAY. The
@@ -30,9 +31,10 @@ struct transport;
 
 /* What a node tells of itself when a stream begins. */
 struct transport_hello {
-    uint64_t node;      /* the certificate's */
-    uint16_t level_min; /* oldest and newest command level it understands */
-    uint16_t level_max;
+    uint64_t node;       /* the certificate's */
+    uint16_t level_min;  /* the level that others must know to be in one group with it */
+    uint16_t level_max;  /* the newest that it knows */
+    bool is_refused;     /* the two of us know no common level */
     const char *address; /* where it is now (member.h); borrowed during the callback */
 };
 
@@ -43,13 +45,14 @@ struct transport_options {
     uint64_t self;
     const char *listen;  /* "host:port"; NULL: only dial */
     const char *address; /* told in our hello */
-    uint16_t level_min;  /* so are these; 0: this release's (command.h) */
+    uint16_t level_min;  /* so are these, see transport_set_level; 0: this release's (command.h) */
     uint16_t level_max;
     struct tls_files tls;
     /* A message, whole. Borrowed during the call. From here and from hello_cb the transport may be
      * called for everything but transport_free. */
     void (*message_cb)(void *arg, uint64_t from, struct core_bytes message);
-    /* Once per stream, in either direction, before any message of it. */
+    /* Once per stream, in either direction, before any message of it; also when the stream is then
+     * refused for its levels, of which there is `is_refused`. */
     void (*hello_cb)(void *arg, const struct transport_hello *hello);
     /* The stream that a node had dialled ended and no newer one stands: its process may be gone.
      * Only takes note: it may come out of transport_send. May be NULL. */
@@ -73,6 +76,10 @@ void transport_free(struct transport *transport);
  * in it is passed over. Addresses as in member.h; one that cannot be parsed is not dialled. */
 void transport_set_members(struct transport *transport, const struct core_server *members,
                            size_t n);
+
+/* The region is at this level now: told in hellos as level_min unless that is higher, and streams
+ * of nodes that do not know it end. */
+void transport_set_level(struct transport *transport, uint16_t level);
 
 /* Borrows; goes out at the end of the loop's turn, together with what else is sent in it. False
  * when it was dropped: no such member, not connected, or the queue is full. */

@@ -3,7 +3,7 @@
  *   0 u32 length of the payload   4 u8 kind   5 u8[3] zero   8 payload
  *
  *   1 HELLO    u8[8] "RDBTNODE", u16 oldest and newest version of this protocol that the sender
- *              speaks, u16 oldest and newest command level that it understands, u64 sender, u64
+ *              speaks, u16 level that others must know, u16 newest that it knows, u64 sender, u64
  *              whom it believes to talk to, u8 length, region, u16 length, address (member.h, may
  *              be empty); what follows was added by a later release and is passed over
  *   2 MESSAGE  1 to CORE_MESSAGE_MAX bytes of core_message.h

@@ -39,6 +39,7 @@ struct stream {
     struct peer *peer;          /* dialled ones: whom, until it is closed; NULL: accepted */
     uint64_t node;              /* the other side; 0: not known yet */
     enum stream_phase phase;
+    uint16_t level_max; /* that the other side knows, once its hello came */
     uv_tcp_t tcp;
     uv_connect_t connect;
     uv_write_t write;
@@ -109,6 +110,8 @@ MUSTCHECK bool stream_accept(struct transport *transport, uv_stream_t *listener)
 MUSTCHECK bool stream_send(struct stream *stream, struct core_bytes message);
 /* Hands what is queued to the socket as far as it takes it. May close the stream. */
 void stream_flush(struct stream *stream);
+/* Ends it if the other side does not know the level that we need. */
+void stream_look_at_level(struct stream *stream);
 /* Ends it; the reason goes to the log and, for a dialled one, to its peer. */
 void stream_close(struct stream *stream, const char *reason);
 /* Deadlines, and memory that is not needed any more. May close the stream. */

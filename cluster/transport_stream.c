@@ -277,6 +277,60 @@ static const char *judge_hello(const struct stream *stream, const struct frame_h
     return NULL;
 }
 
+enum { REASON = 128 };
+
+/* NULL, or what is wrong with its levels, in `out`. */
+static const char *judge_levels(const struct transport *transport, const struct frame_hello *hello,
+                                char out[REASON]) {
+    const struct transport_options *ours = &transport->options;
+
+    if (hello->level_max < ours->level_min) {
+        (void)snprintf(out, REASON,
+                       "its release is too old: it knows levels up to %u, %u is needed here",
+                       hello->level_max, ours->level_min);
+        return out;
+    }
+    if (ours->level_max < hello->level_min) {
+        (void)snprintf(
+            out, REASON,
+            "this release is too old for it: it needs level %u, this node knows up to %u",
+            hello->level_min, ours->level_max);
+        return out;
+    }
+    return NULL;
+}
+
+void stream_look_at_level(struct stream *stream) {
+    const struct frame_hello hello = {.level_max = stream->level_max};
+    char text[REASON];
+
+    if (stream->phase == STREAM_OPEN && judge_levels(stream->transport, &hello, text) != NULL) {
+        stream_close(stream, text);
+    }
+}
+
+static void tell_hello(struct stream *stream, const struct frame_hello *hello, bool is_refused) {
+    const struct transport_options *options = &stream->transport->options;
+    const struct transport_hello told = {.node = stream->node,
+                                         .level_min = hello->level_min,
+                                         .level_max = hello->level_max,
+                                         .is_refused = is_refused,
+                                         .address = hello->address};
+
+    options->hello_cb(options->arg, &told);
+}
+
+/* The dialler gets to see our levels, so that its log can say why, too. */
+static void refuse_levels(struct stream *stream, const struct frame_hello *hello,
+                          const char *fault) {
+    if (stream->peer == NULL) {
+        send_hello(stream);
+        stream_flush(stream);
+    }
+    tell_hello(stream, hello, true);
+    stream_close(stream, fault);
+}
+
 /* The newest stream of a node is the one that counts. */
 static void replace_older(const struct stream *stream) {
     struct stream *next;
@@ -295,12 +349,18 @@ static void on_hello(struct stream *stream, struct core_bytes payload) {
     struct frame_hello hello;
     const char *fault = frame_hello_decode(payload, &hello) != OK ? "its hello is malformed"
                                                                   : judge_hello(stream, &hello);
-    char node[TRANSPORT_NODE_TEXT];
+    char node[TRANSPORT_NODE_TEXT], text[REASON];
 
     if (fault != NULL) {
         stream_close(stream, fault);
         return;
     }
+    fault = judge_levels(transport, &hello, text);
+    if (fault != NULL) {
+        refuse_levels(stream, &hello, fault);
+        return;
+    }
+    stream->level_max = hello.level_max;
     enter(stream, STREAM_OPEN);
     transport_node_text(stream->node, node);
     if (stream->peer != NULL) {
@@ -316,11 +376,7 @@ static void on_hello(struct stream *stream, struct core_bytes payload) {
             peer_is_back(peer);
         }
     }
-    transport->options.hello_cb(transport->options.arg,
-                                &(struct transport_hello){.node = stream->node,
-                                                          .level_min = hello.level_min,
-                                                          .level_max = hello.level_max,
-                                                          .address = hello.address});
+    tell_hello(stream, &hello, false);
 }
 
 /* TLS is open: who is it? */

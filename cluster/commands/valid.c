@@ -35,7 +35,7 @@ bool day_is_valid(protobuf_c_boolean has, int64_t day) {
 }
 
 bool level_is_valid(protobuf_c_boolean has, uint32_t level) {
-    return has && level > 0 && level <= COMMAND_LEVEL;
+    return has && level > 0 && level <= command_levels.newest;
 }
 
 bool token_digest_is_valid(protobuf_c_boolean has, const ProtobufCBinaryData *digest) {

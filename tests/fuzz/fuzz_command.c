@@ -76,7 +76,7 @@ static void apply_sequence(struct txn *txns[TWINS], const uint8_t *data, size_t 
             len = size - HEAD;
         }
         buf_init(&bytes, LIMIT_COMMAND);
-        envelope_append(&bytes, data[0], COMMAND_LEVEL, data + HEAD, len);
+        envelope_append(&bytes, data[0], command_levels.newest, data + HEAD, len);
         CHECK(!bytes.failed);
         (void)apply(txns, ++place, bytes.data, bytes.len);
         buf_fini(&bytes);

@@ -81,6 +81,7 @@ class Cluster:
         self.port = free_base_port(len(self.regions), nodes + spares)
         self.processes = {}  # node: what runs
         self.paused = set()
+        self.binaries = {}  # node: the program that it is, where that is another one than BINARY
         self.keep = keep
         self.prepare(*options)
         fields = next(line for line in (self.data / "credentials").read_text().splitlines()
@@ -110,7 +111,7 @@ class Cluster:
 
     def node_command(self, name, verb, *arguments, text=None, fails=False):
         """`redoubt node VERB` with the configuration of a node; what it printed. With `fails` it must not succeed."""
-        done = subprocess.run([BINARY, "node", verb, *arguments, "--config", str(self.config(name))], input=text, text=True,
+        done = subprocess.run([self.binary(name), "node", verb, *arguments, "--config", str(self.config(name))], input=text, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
         assert (done.returncode != 0) == fails, f"node {verb} {' '.join(arguments)} on {name}: {done.returncode}\n{done.stdout}"
         return done.stdout
@@ -160,9 +161,12 @@ class Cluster:
         """Where this node listens."""
         return "127.0.0.1"
 
+    def binary(self, name):
+        return self.binaries.get(self.node(name), BINARY)
+
     def command(self, node):
         """What runs this node."""
-        return [BINARY, "server", "--config", str(self.config(node))]
+        return [self.binary(node), "server", "--config", str(self.config(node))]
 
     def endpoint(self, name):
         region, _, number = name.partition("/")

@@ -1,5 +1,5 @@
 """The runbooks of docs/operating.md as an operator follows them, with real processes, while clients work: a lost node, nodes that come and
-go, leadership that is handed over, an upgrade. REDOUBT_SEED replays the choices of a run (not its timing)."""
+go, leadership that is handed over; an upgrade is test_upgrade.py. REDOUBT_SEED replays the choices of a run (not its timing)."""
 import random
 import shutil
 import time
@@ -140,27 +140,3 @@ def test_transfer_under_load(three):
           f"{[round(gap * 1000) for gap in gaps]}")
     assert max(gaps) < GAP_MAX, gaps
     load.assert_kept(three.client(REGION))
-
-
-def test_rolling_restart(three):
-    """An upgrade: node by node, the leader last and after it handed over, then the level. Clients with an SDK's patience see nothing."""
-    nodes = three.nodes_of(REGION)
-    put_some(three, 10)
-    with Load(three, nodes) as load:
-        leader = three.wait_leader(REGION)
-        for node in [n for n in nodes if n != leader] + [leader]:
-            if three.leader(REGION) == node:
-                three.node_command(node, "transfer")
-            three.stop(node)
-            load.go_on(20)
-            three.start(node)
-            wait_voter(three, node, node)
-        shown = members(three, nodes[0])
-        assert len({m["level_max"] for m in shown.values()}) == 1, shown
-        three.node_command(nodes[0], "raise-level")
-        level = next(iter(shown.values()))["level_max"]
-        eventually(lambda: all(status(three, n)["level"] == level for n in nodes), what=f"level {level} everywhere")
-        load.go_on(20)
-    print(f"{len(load.times)} writes, {load.failures} tried again")
-    load.assert_kept(three.client(REGION))
-    assert len(assert_same_on(three, nodes)) == 10 + len(load.acked)

@@ -17,6 +17,7 @@
 #include "api/request_state.h"
 #include "api/snapshot_door.h"
 #include "api/touches.h"
+#include "command_table_fake.h"
 #include "crypto/digest.h"
 
 #define SELF  UINT64_C(0x11)

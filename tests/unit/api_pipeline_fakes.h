@@ -16,6 +16,7 @@
 
 #include "api/request.h"
 #include "base/limits.h"
+#include "command_table_fake.h"
 #include "replication/inbound.h"
 
 /* --- the fakes --- */

@@ -60,12 +60,12 @@ static void test_an_unknown_level_stops_the_node(void **state) {
     size_t used = 0;
 
     set.has_level = true;
-    set.level = COMMAND_LEVEL + 1;
+    set.level = command_levels.newest + 1;
     init.name = name;
     init.has_level = true;
-    init.level = COMMAND_LEVEL + 1;
-    assert_int_equal(command_level(COMMAND_SET_LEVEL, &set.base), COMMAND_LEVEL + 1);
-    assert_int_equal(command_level(COMMAND_REGION_INIT, &init.base), COMMAND_LEVEL + 1);
+    init.level = command_levels.newest + 1;
+    assert_int_equal(command_level(COMMAND_SET_LEVEL, &set.base), command_levels.newest + 1);
+    assert_int_equal(command_level(COMMAND_REGION_INIT, &init.base), command_levels.newest + 1);
     buf_init(&bytes, 4096);
     command_encode(&bytes, COMMAND_SET_LEVEL, &set.base);
     assert_int_equal(command_apply(m->txns[0], &context, bytes.data, bytes.len, &used, &result),
@@ -82,14 +82,14 @@ static void test_an_unknown_level_stops_the_node(void **state) {
 /* All releases must refuse it, the one that knows the level too. */
 static void test_a_raise_with_a_lower_envelope_is_refused(void **state) {
     struct machine *m = *state;
-    uint8_t raise[] = {1 << 3, COMMAND_LEVEL};
+    uint8_t raise[] = {1 << 3, (uint8_t)command_levels.newest};
     struct buf bytes;
 
     buf_init(&bytes, 4096);
-    envelope_append(&bytes, COMMAND_SET_LEVEL, COMMAND_LEVEL - 1, raise, sizeof(raise));
+    envelope_append(&bytes, COMMAND_SET_LEVEL, command_levels.newest - 1, raise, sizeof(raise));
     expect_refusal(machine_apply_bytes(m, bytes.data, bytes.len), ERR_MALFORMED, NULL);
     buf_reset(&bytes);
-    envelope_append(&bytes, COMMAND_SET_LEVEL, COMMAND_LEVEL, raise, sizeof(raise));
+    envelope_append(&bytes, COMMAND_SET_LEVEL, command_levels.newest, raise, sizeof(raise));
     expect_ok(machine_apply_bytes(m, bytes.data, bytes.len));
     buf_fini(&bytes);
 }

@@ -417,6 +417,81 @@ static void test_reads_come_back(void **state) {
     }
 }
 
+static void assert_bytes(const uint8_t *bytes, size_t len, const char *expected) {
+    char text[2 * BYTES_MAX + 1];
+
+    hex_encode(bytes, len, text);
+    assert_string_equal(text, expected);
+}
+
+/* Nodes of different releases speak to each other, and configurations lie in logs: these bytes must
+ * not change. */
+static void test_messages_in_bytes(void **state) {
+#define CONFIGURATION                                                                              \
+    "0103000000000000000100000000000000613a3100010200000000000000623a310001030000000000000063633a" \
+    "31000100000000000000"
+    static const char *const golden[] = {
+        ("01030201"         /* format, type, version, flags */
+         "0700000000000000" /* term */
+         "02000000000000000d000000000000000600000000000000"),
+        ("01040303"
+         "0700000000000000"
+         "0100a00f"),
+        ("01010100"
+         "0700000000000000"
+         "090000000000000003000000000000000c00000000000000"
+         "04000000" /* entries */
+         "04000000000000000208000000"
+         "3031323334353637"
+         "04000000000000000100000000"
+         "05000000000000000338000000" CONFIGURATION "06000000000000000104000000"
+         "6c617374"),
+        ("01020100"
+         "0700000000000000"
+         "0d000000000000000c00000000000000"
+         "01004d00"),
+        ("01050100"
+         "0700000000000000"
+         "090000000000000003000000000000000100000000000000"
+         "38000000" CONFIGURATION "05000000"
+         "66696c6573"),
+        ("01060100"
+         "0700000000000000"
+         "0d000000000000000600000000000000"),
+    };
+    static const char *const golden_reads[] = {
+        ("01070000"
+         "0700000000000000"
+         "0500000000000000"),
+        ("01080000"
+         "0700000000000000"
+         "0600000000000000"),
+        ("01090000"
+         "0700000000000000"
+         "ffffffffffffff3f"),
+        ("010a0000"
+         "0700000000000000"
+         "0800000000000000"
+         "0d00000000000000"),
+    };
+    uint8_t bytes[BYTES_MAX];
+    struct core_message got;
+
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        size_t len = round_trip(all[i], 7, bytes, &got);
+        assert_bytes(bytes, len, golden[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(reads); i++) {
+        uint8_t *encoded = NULL;
+        size_t len = 0;
+        assert_int_equal(core_message_encode_read(&reads[i], &encoded, &len), OK);
+        assert_bytes(encoded, len, golden_reads[i]);
+        wipe_free(encoded);
+    }
+    assert_bytes(fix.configuration, fix.configuration_len, CONFIGURATION);
+#undef CONFIGURATION
+}
+
 static void test_configurations(void **state) {
     uint8_t bytes[BYTES_MAX];
     size_t len = fix.configuration_len;
@@ -472,6 +547,7 @@ int main(void) {
         cmocka_unit_test(test_wrong_fields_are_refused),
         cmocka_unit_test(test_probes_are_small),
         cmocka_unit_test(test_reads_come_back),
+        cmocka_unit_test(test_messages_in_bytes),
         cmocka_unit_test(test_configurations),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

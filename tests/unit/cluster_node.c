@@ -249,6 +249,60 @@ static void test_another_regions_data_are_refused(void **state) {
     stop();
 }
 
+/* The region's level in the closed store is this now; the state's hash before and after a start
+ * that must fail is one. */
+static void set_level(uint32_t level) {
+    const struct engine_options options = {.path = folder};
+    Redoubt__Region region = REDOUBT__REGION__INIT;
+    uint64_t applied = 0;
+    struct view *view;
+    struct txn *txn;
+    struct err err;
+
+    assert_int_equal(engine_open(&options, &engine, &err), OK);
+    view = view_new(engine);
+    assert_int_equal(view_applied(view, &applied), OK);
+    view_free(view);
+    region.name = (char[]){"us-east-1"};
+    region.has_level = true;
+    region.level = level;
+    txn = txn_new(engine);
+    txn_put_region(txn, &region);
+    txn_commit(txn, applied);
+    txn_free(txn);
+    engine_close(engine);
+}
+
+static uint64_t state_hash(void) {
+    struct view *view = view_new(engine);
+    uint64_t hash = 0;
+
+    assert_int_equal(view_state_hash(view, &hash), OK);
+    view_free(view);
+    return hash;
+}
+
+static void test_data_of_a_level_that_is_not_known_are_refused(void **state) {
+    const uint32_t levels[] = {command_levels.oldest - 1U, command_levels.newest + 1U, UINT16_MAX};
+    struct err err;
+
+    start();
+    stop();
+    for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
+        uint64_t hash;
+        set_level(levels[i]);
+        assert_int_equal(start_as("us-east-1", &err), ERR_LEVEL);
+        assert_non_null(strstr(err.message, "nothing was changed"));
+        hash = state_hash();
+        assert_int_equal(node_force_single(engine, 7, "self", &err), ERR_LEVEL);
+        assert_int_equal(state_hash(), hash);
+        engine_close(engine);
+    }
+    set_level(command_levels.newest);
+    start();
+    stop();
+}
+
 static void test_many_proposers_a_short_log_and_a_restart(void **state) {
     static struct proposer proposers[PROPOSERS];
     pthread_t threads[PROPOSERS];
@@ -335,6 +389,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_new_node_gets_ready_and_leads, setup, teardown),
         cmocka_unit_test_setup_teardown(test_members_are_known_from_the_start, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_data_of_a_level_that_is_not_known_are_refused, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_another_regions_data_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_proposers_a_short_log_and_a_restart, setup,
                                         teardown),

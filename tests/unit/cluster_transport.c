@@ -126,14 +126,14 @@ static void test_hellos_tell_levels_and_addresses(void **state) {
     options = rig_options(&nodes[2], NODE_3);
     options.listen = NULL; /* only dials */
     options.address = "[2001:db8::1]:7600,[2001:db8::1]:7500,learner";
-    options.level_min = 5;
+    options.level_min = 2;
     options.level_max = 9;
     assert_int_equal(transport_new(&options, &nodes[2].transport, &err), OK);
     transport_set_members(nodes[2].transport, (const struct core_server[]){{1, nodes[0].address}},
                           1);
     RIG_UNTIL(nodes[0].n_hellos == 1 && nodes[2].n_hellos == 1);
     assert_int_equal(nodes[0].hello.node, 3);
-    assert_int_equal(nodes[0].hello.level_min, 5);
+    assert_int_equal(nodes[0].hello.level_min, 2);
     assert_int_equal(nodes[0].hello.level_max, 9);
     assert_string_equal(nodes[0].hello_address, options.address);
     assert_int_equal(nodes[2].hello.node, 1);
@@ -146,6 +146,76 @@ static void test_hellos_tell_levels_and_addresses(void **state) {
     assert_true(rig_say(&nodes[2], 1, "hear me"));
     RIG_UNTIL(nodes[0].n_messages == 1);
     assert_string_equal(nodes[0].last, "hear me");
+    for (size_t i = 0; i < 3; i++) {
+        rig_stop(&nodes[i]);
+    }
+    rig_close();
+}
+
+static void start_with_levels(struct rig_node *node, uint64_t id, uint16_t min, uint16_t max) {
+    struct transport_options options;
+    struct err err;
+
+    rig_start(node, id);
+    options = rig_options(node, (enum identity)(id - 1));
+    rig_stop(node);
+    node->is_closed = false;
+    options.level_min = min;
+    options.level_max = max;
+    assert_int_equal(transport_new(&options, &node->transport, &err), OK);
+}
+
+/* Whichever of the two dials, both know and say why, and no message gets through. */
+static void test_nodes_without_a_common_level_refuse_each_other(void **state) {
+    struct rig_node nodes[2] = {{.id = 0}, {.id = 0}};
+
+    rig_open();
+    start_with_levels(&nodes[0], 1, 2, 4);
+    start_with_levels(&nodes[1], 2, 5, 9);
+    for (size_t dialler = 0; dialler < 2; dialler++) {
+        struct rig_node *from = &nodes[dialler], *to = &nodes[1 - dialler];
+        const struct core_server members[] = {{to->id, to->address}};
+        from->n_hellos = to->n_hellos = 0;
+        transport_set_members(from->transport, members, 1);
+        RIG_UNTIL(from->n_hellos > 0 && to->n_hellos > 0);
+        assert_true(from->hello.is_refused && to->hello.is_refused);
+        assert_int_equal(nodes[0].hello.level_min, 5);
+        assert_int_equal(nodes[1].hello.level_max, 4);
+        assert_non_null(strstr(rig_peer(from, to->id).error,
+                               dialler == 0 ? "this release is too old for it: it needs level 5"
+                                            : "its release is too old: it knows levels up to 4"));
+        assert_false(rig_is_connected(from, to->id));
+        assert_false(rig_say(from, to->id, "hear me"));
+        transport_set_members(from->transport, NULL, 0);
+    }
+    assert_int_equal(nodes[0].n_messages + nodes[1].n_messages, 0);
+    rig_stop(&nodes[0]);
+    rig_stop(&nodes[1]);
+    rig_close();
+}
+
+static void test_a_level_that_rises_ends_the_streams_of_those_below(void **state) {
+    struct rig_node nodes[3] = {{.id = 0}, {.id = 0}, {.id = 0}};
+
+    rig_open();
+    start_with_levels(&nodes[0], 1, 1, 9);
+    start_with_levels(&nodes[1], 2, 1, 9);
+    start_with_levels(&nodes[2], 3, 1, 3);
+    rig_introduce(nodes, 3);
+    RIG_UNTIL(rig_is_connected(&nodes[0], 2) && rig_is_connected(&nodes[0], 3) &&
+              rig_is_connected(&nodes[2], 1));
+    transport_set_level(nodes[0].transport, 3);
+    assert_true(rig_is_connected(&nodes[0], 3));
+    transport_set_level(nodes[0].transport, 4);
+    assert_false(rig_is_connected(&nodes[0], 3));
+    assert_false(rig_peer(&nodes[0], 3).is_accepted);
+    assert_true(rig_is_connected(&nodes[0], 2));
+    transport_set_level(nodes[0].transport, 2); /* it never falls */
+    RIG_UNTIL(nodes[2].hello.is_refused);
+    assert_int_equal(nodes[2].hello.level_min, 4);
+    assert_false(rig_is_connected(&nodes[2], 1));
+    assert_true(rig_say(&nodes[0], 2, "hear me"));
+    RIG_UNTIL(nodes[1].n_messages == 1);
     for (size_t i = 0; i < 3; i++) {
         rig_stop(&nodes[i]);
     }
@@ -530,6 +600,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_arrives_in_order),
         cmocka_unit_test(test_hellos_tell_levels_and_addresses),
+        cmocka_unit_test(test_nodes_without_a_common_level_refuse_each_other),
+        cmocka_unit_test(test_a_level_that_rises_ends_the_streams_of_those_below),
         cmocka_unit_test(test_sending_out_of_a_callback),
         cmocka_unit_test(test_a_restarted_node_is_found_again),
         cmocka_unit_test(test_attempts_have_pauses),

@@ -612,6 +612,27 @@ static void make_own_certificate(void) {
     assert_int_equal(fclose(file), 0);
 }
 
+/* The next release reads the file that this one wrote. */
+static void test_the_members_file_in_bytes(void **state) {
+    static const char expected[] = ("00000000000000aa 127.0.0.1:1,[::1]:2\n"
+                                    "fedcba9876543210 host.example:1,b:2,learner\n");
+    struct node_status known = {
+        .n_members = 2,
+        .members = {{.id = 0xaa, .address = "127.0.0.1:1,[::1]:2"},
+                    {.id = 0xfedcba9876543210, .address = "host.example:1,b:2,learner"}}};
+    char path[PATH], text[256] = "";
+    struct err err;
+    FILE *file;
+
+    learn_id(); /* makes the folder */
+    assert_int_equal(members_file_write(data, &known, &err), OK);
+    file = fopen(in_folder(path, "data/members"), "re");
+    assert_non_null(file);
+    assert_int_equal(fread(text, 1, sizeof(text) - 1, file), strlen(expected));
+    assert_int_equal(fclose(file), 0);
+    assert_string_equal(text, expected);
+}
+
 static void test_rebuild(void **state) {
     struct tls_context *tls = NULL;
     char address[64];
@@ -689,6 +710,7 @@ int main(void) {
         T(test_join_refused),
         T(test_join_with_the_wrong_authority),
         T(test_who_has_lived_does_not_join),
+        T(test_the_members_file_in_bytes),
         T(test_rebuild),
         T(test_rebuild_without_anybody),
     };
