@@ -144,9 +144,10 @@ MUSTCHECK enum errc core_start(struct core *core, uint64_t now_ms,
 MUSTCHECK enum errc core_receive(struct core *core, uint64_t now_ms, uint64_t peer,
                                  struct core_bytes message);
 
-/* The stream from `peer` broke, as it does when its process dies: a follower does not wait for an
- * election timeout to find out whether its leader is gone. Safe when it is not: the others refuse.
- */
+/* The stream from `peer` broke, as it does when its process dies, or brought nothing for an
+ * election timeout: a follower does not wait longer to find out whether its leader is gone. Whom it
+ * refused a vote meanwhile, and whoever refuses its own, is asked again soon. Safe when the leader
+ * is there: the others refuse. */
 MUSTCHECK enum errc core_peer_lost(struct core *core, uint64_t now_ms, uint64_t peer);
 
 /* Time passed. */
