@@ -62,6 +62,7 @@ static void effect_role(struct node *node, const struct core_effect *effect) {
     count_role(node, effect);
     node->role = effect->role;
     atomic_store(&node->leader, effect->role == CORE_LEADER);
+    atomic_store(&node->leader_id, effect->leader_id);
     if (was_leader && effect->role != CORE_LEADER) {
         node_proposals_lost(node);
     }
@@ -561,6 +562,10 @@ enum errc node_read_barrier(const struct node *node) {
 
 bool node_is_leader(const struct node *node) {
     return atomic_load(&node->leader);
+}
+
+uint64_t node_leader(const struct node *node) {
+    return atomic_load(&node->leader_id);
 }
 
 void node_reload(struct node *node) {

@@ -52,6 +52,7 @@ struct peer_client {
     atomic_size_t n_calls; /* admitted and not completed */
     atomic_bool stopping;
     atomic_bool woken;
+    atomic_bool has_cancelled;        /* a call among those that run, or that wait in the box */
     atomic_uint_fast64_t reloaded_ms; /* 0: never */
     struct routes routes;
     /* Constant after peer_client_start. */
@@ -354,9 +355,14 @@ static bool transfer_start(struct peer_client *client, struct transfer *transfer
 }
 
 static void call_start(struct peer_client *client, struct peer_call *call) {
-    struct transfer *transfer = transfer_take(client);
+    struct transfer *transfer;
     struct route route;
 
+    if (atomic_load(&call->is_cancelled)) {
+        call_complete(client, call, ERR_REGION_UNREACHABLE, true, 0, "cancelled");
+        return;
+    }
+    transfer = transfer_take(client);
     if (transfer == NULL) {
         call_complete(client, call, ERR_BUSY, true, 0, "no memory for another transfer");
         return;
@@ -457,6 +463,29 @@ static void end_transfers(struct peer_client *client) {
     }
 }
 
+static void transfer_cancel(struct peer_client *client, struct transfer *transfer,
+                            const char *why) {
+    struct peer_call *call = transfer_detach(client, transfer);
+    bool is_unsent = !transfer->is_begun;
+
+    transfer_give_back(client, transfer);
+    call_complete(client, call, ERR_REGION_UNREACHABLE, is_unsent, 0, why);
+}
+
+/* Behind end_transfers: what has been answered is. The last one takes the place of one that is
+ * taken off. */
+static void cancel_some(struct peer_client *client) {
+    if (!atomic_exchange(&client->has_cancelled, false)) {
+        return;
+    }
+    for (size_t i = client->n_active; i > 0; i--) {
+        struct transfer *transfer = client->active[i - 1];
+        if (atomic_load(&transfer->call->is_cancelled)) {
+            transfer_cancel(client, transfer, "cancelled");
+        }
+    }
+}
+
 /* Everything that is admitted ends here; nobody can push any more. */
 static void cancel_all(struct peer_client *client) {
     struct letter *letter = mailbox_drain(client->box);
@@ -467,11 +496,7 @@ static void cancel_all(struct peer_client *client) {
         call_complete(client, call, ERR_REGION_UNREACHABLE, true, 0, "this node is stopping");
     }
     while (client->n_active > 0) {
-        struct transfer *transfer = client->active[client->n_active - 1];
-        struct peer_call *call = transfer_detach(client, transfer);
-        bool is_unsent = !transfer->is_begun;
-        transfer_give_back(client, transfer);
-        call_complete(client, call, ERR_REGION_UNREACHABLE, is_unsent, 0, "this node is stopping");
+        transfer_cancel(client, client->active[client->n_active - 1], "this node is stopping");
     }
     if (client->tick != NULL) {
         client->tick(client->tick_arg, NULL);
@@ -529,6 +554,7 @@ static void *run(void *arg) {
             LOG_ERROR("peer_client.perform", F_STR("error", curl_multi_strerror(code)));
         }
         end_transfers(client);
+        cancel_some(client);
         wait_for_events(client);
     }
     cancel_all(client);
@@ -687,6 +713,13 @@ enum errc peer_client_call(struct peer_client *client, struct peer_call *call) {
         (void)atomic_fetch_sub(&client->n_calls, 1);
     }
     return code;
+}
+
+void peer_client_cancel(struct peer_client *client, struct peer_call *call) {
+    atomic_store(&call->is_cancelled, true);
+    if (!atomic_exchange(&client->has_cancelled, true)) {
+        mailbox_wake(client->box);
+    }
 }
 
 void peer_client_wake(struct peer_client *client) {
