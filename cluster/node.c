@@ -407,6 +407,7 @@ static enum errc open_transport(struct node *node, struct err *err) {
                                               .listen = node->options.listen,
                                               .address = node->address,
                                               .tls = node->options.tls,
+                                              .silence_ms = 2 * node->election_ms,
                                               .message_cb = on_message,
                                               .hello_cb = on_hello,
                                               .lost_cb = on_lost,

@@ -32,11 +32,11 @@ static void wait_for(struct peer *peer, uint64_t ms) {
 /* Of several nodes that lost the same one, none comes at the same time as the others. */
 static unsigned next_wait(struct peer *peer) {
     uint32_t random;
-    unsigned spread;
+    unsigned spread, most = transport_attempt_ms(peer->transport);
 
     peer->backoff_ms = peer->backoff_ms == 0 ? LIMIT_TRANSPORT_RETRY_MS_MIN : 2 * peer->backoff_ms;
-    if (peer->backoff_ms > LIMIT_TRANSPORT_RETRY_MS_MAX) {
-        peer->backoff_ms = LIMIT_TRANSPORT_RETRY_MS_MAX;
+    if (peer->backoff_ms > most) {
+        peer->backoff_ms = most;
     }
     spread = peer->backoff_ms - LIMIT_TRANSPORT_RETRY_MS_MIN;
     world_random(peer->transport->options.world, &random, sizeof(random));
