@@ -21,6 +21,7 @@ enum {
     TRANSPORT_TICK_MS = 100,      /* deadlines are looked at so often */
     TRANSPORT_RECORD = 16 * 1024, /* plaintext that a TLS record holds at most */
     TRANSPORT_NODE_TEXT = 16 + 1, /* a node's id as text */
+    TRANSPORT_GRACE_MS = 5000,    /* nodes that start together do not complain of each other */
     TRANSPORT_STEADY_MS = 1000,   /* a stream that lasted so long worked: redialled at once */
     TRANSPORT_WARN_MS = 1000      /* between two lines on refused streams above debug */
 };
@@ -74,6 +75,8 @@ struct peer {
     unsigned backoff_ms; /* 0: nothing has failed */
     uint64_t dropped;
     char error[128];
+    bool has_worked; /* since it is a member */
+    uint64_t added_ms;
     uint64_t told_ms; /* when the last line above debug was written; 0: none since it worked */
 };
 
