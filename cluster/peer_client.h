@@ -87,7 +87,9 @@ bool peer_client_knows(const struct peer_client *client, const char *region);
  * further ones and what is no address are told in the log. Any thread. */
 void peer_client_set_node(struct peer_client *client, uint64_t node, const char *address);
 /* Certificate, key and authority are read again, for new connections; kept ones are not used again
- * (but for the first two seconds, those of the last two). Any thread. */
+ * (but those of the same certificate for the first two seconds, if they are as young). What cannot
+ * be read or does not fit together changes nothing, and is told in the log: what was is kept, as at
+ * the doors. Any thread. */
 void peer_client_reload(struct peer_client *client);
 
 struct peer_call *peer_call_new(void);
