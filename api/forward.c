@@ -37,9 +37,11 @@ static void call_done(struct peer_call *call) {
 /* The other side gives up in time with an answer worth waiting for: the leader after
  * LIMIT_REQUEST_MS, a node of another region when it has looked for its leader and asked it. */
 enum {
-    LOOK_MS = 500,
     LEADER_MS = LIMIT_REQUEST_MS + LIMIT_PEER_CONNECT_MS,
     REGION_MS = LIMIT_ELECTION_WAIT_MS + LEADER_MS + LIMIT_PEER_CONNECT_MS,
+    LOOK_MS = 100,
+    /* An election is over by then, or this node is the one that is cut off. */
+    LEADERLESS_MS = 1000,
 };
 
 static bool is_to_leader(const struct request *request) {
@@ -47,7 +49,8 @@ static bool is_to_leader(const struct request *request) {
 }
 
 /* A leader that was paused or cut off would let a request wait to the end of its call, while
- * another node leads. */
+ * another node leads. What has not left goes to that one. What has may have been done there, and no
+ * second sending could tell: a client with a ClientRequestToken can, and is told so. */
 static void look_again(void *arg);
 
 static void look_later(struct request *request) {
@@ -56,17 +59,20 @@ static void look_later(struct request *request) {
 
 static void look_again(void *arg) {
     struct request *request = arg;
-    struct node_status status;
+    uint64_t leader = node_leader(request->service->node);
+    uint64_t now_ms = world_mono_ms(request->service->world);
 
     CHECK(request->step == AT_AWAIT_PEER);
-    node_status(request->service->node, &status);
-    if (status.leader == 0 || status.leader == request->leader) {
-        look_later(request);
+    request->timer = NULL;
+    if (leader == request->leader) {
+        request->leaderless_ms = 0;
+    } else if (leader == 0 && request->leaderless_ms == 0) {
+        request->leaderless_ms = now_ms;
+    } else if (leader != 0 || now_ms - request->leaderless_ms >= LEADERLESS_MS) {
+        peer_client_cancel(request->service->peers, request->call); /* and that brings it back */
         return;
     }
-    request->timer = NULL;
-    (void)request_fail(request, ERR_OUTCOME_UNKNOWN);
-    request_give_up(request);
+    look_later(request);
 }
 
 static enum step_result not_sent(struct request *request, enum errc code) {
@@ -108,6 +114,7 @@ enum step_result step_forward(struct request *request) {
         return not_sent(request, code);
     }
     if (is_to_leader(request)) {
+        request->leaderless_ms = 0;
         look_later(request);
     }
     return STEP_SUSPEND;

@@ -95,12 +95,7 @@ static void deadline_run(void *arg) {
     } else {
         (void)request_unavailable(request);
     }
-    request_give_up(request);
-}
-
-void request_give_up(struct request *request) {
-    CHECK(request->magic == REQUEST_MAGIC && (request->holds & HOLD_IO) != 0 &&
-          request->step == AT_REPLY);
+    CHECK((request->holds & HOLD_IO) != 0 && request->step == AT_REPLY);
     request_run(request);
 }
 

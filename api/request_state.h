@@ -70,6 +70,7 @@ struct request {
 
     char region[SIGV4_SCOPE_MAX + 1]; /* to forward to; empty: the own one */
     uint64_t leader;                  /* to forward to, in the own region */
+    uint64_t leaderless_ms;           /* since when none is known, while it waits; 0: one is */
     struct peer_call *call;           /* owned; the client's while HOLD_IO */
 
     enum errc code; /* what is answered; OK: `body`, or the response of `call` */
@@ -91,8 +92,6 @@ void request_resume(struct request *request);
 /* Before the thing that will resume gets its pointer, at the step that waits: hold, and see to the
  * deadline. */
 void request_suspend(struct request *request);
-/* At REPLY though what was waited for is not back: answers. */
-void request_give_up(struct request *request);
 /* The thing refused the pointer after all. */
 void request_unsuspend(struct request *request);
 

@@ -182,6 +182,8 @@ enum {
         32 * 1024 * 1024, /* bytes that wait for one peer; further ones are dropped */
     LIMIT_TRANSPORT_HANDSHAKE_MS = 5000,  /* from the first packet to the other side's hello */
     LIMIT_TRANSPORT_STALL_MS = 10 * 1000, /* without an answer, or progress of a write */
+    LIMIT_TRANSPORT_SILENCE_MS_MIN = 600, /* without a sign of the other machine: a lost packet is
+                                             sent again after 200 ms, and once more */
     LIMIT_TRANSPORT_RETRY_MS_MIN = 50,    /* between two attempts to reach a peer, doubled up to */
     LIMIT_TRANSPORT_RETRY_MS_MAX = 1000,
     LIMIT_TRANSPORT_ACCEPTED = 128, /* streams that others opened, with those in their handshake */

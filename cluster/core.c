@@ -259,7 +259,7 @@ static enum errc begin_own_term(struct core *core) {
 }
 
 /* As libraft leaves it when a follower becomes something else. */
-static void forget_leader(struct core *core) {
+void core_forget_leader(struct core *core) {
     raft_free(core->raft.follower_state.current_leader.address);
     core->raft.follower_state.current_leader.address = NULL;
     core->raft.follower_state.current_leader.id = 0;
@@ -273,7 +273,7 @@ static void forget_silent_leader(struct core *core) {
         raft_timeout(&core->raft) > core->now_ms) {
         return;
     }
-    forget_leader(core);
+    core_forget_leader(core);
 }
 
 /* By an election timer that is about to expire, at another moment on each node: they still ask for
@@ -281,16 +281,18 @@ static void forget_silent_leader(struct core *core) {
 enum errc core_peer_lost(struct core *core, uint64_t now_ms, uint64_t peer) {
     CHECK(core->is_started);
     core_begin(core, now_ms);
+    enum errc rc = OK;
     if (core->role == CORE_FOLLOWER && core->raft.follower_state.current_leader.id == peer &&
         core_is_voter(core) && !core_is_installing(core)) {
         unsigned timeout_ms = core->raft.follower_state.randomized_election_timeout;
         uint64_t expires_ms = core->now_ms + timeout_ms % core->heartbeat_ms;
-        forget_leader(core);
+        core_forget_leader(core);
         if (expires_ms > timeout_ms && raft_timeout(&core->raft) > expires_ms) {
             core->raft.election_timer_start = expires_ms - timeout_ms;
         }
+        rc = core_tell_role(core);
     }
-    return core_end(core);
+    return rc == OK ? core_end(core) : rc;
 }
 
 enum errc core_wake(struct core *core, uint64_t now_ms) {
@@ -306,10 +308,14 @@ enum errc core_wake(struct core *core, uint64_t now_ms) {
         return core_end(core); /* it was for what the core itself waits for */
     }
     struct raft_event event = {.type = RAFT_TIMEOUT};
+    bool was_follower = core->role == CORE_FOLLOWER;
     forget_silent_leader(core);
     enum errc rc = begin_own_term(core);
     if (rc == OK) {
         rc = core_step(core, &event);
+    }
+    if (was_follower && core->role == CORE_CANDIDATE) {
+        core->hurry_until_ms = core->now_ms + core->election_timeout_ms;
     }
     raft_set_install_snapshot_timeout(&core->raft, core_install_timeout_ms(core));
     return rc == OK ? core_end(core) : rc;

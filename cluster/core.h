@@ -154,9 +154,10 @@ void core_set_room(struct core *core, bool has_room);
 /* Leader: so many voters lack room that nothing would be committed. */
 bool core_majority_lacks_room(const struct core *core);
 
-/* The stream from `peer` broke, as it does when its process dies: a follower does not wait for an
- * election timeout to find out whether its leader is gone. Safe when it is not: the others refuse.
- */
+/* The stream from `peer` broke, as it does when its process dies, or brought nothing for an
+ * election timeout: a follower does not wait longer to find out whether its leader is gone. Whom it
+ * refused a vote meanwhile, and whoever refuses its own, is asked again soon. Safe when the leader
+ * is there: the others refuse. */
 MUSTCHECK enum errc core_peer_lost(struct core *core, uint64_t now_ms, uint64_t peer);
 
 /* Time passed. */

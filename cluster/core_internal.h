@@ -123,12 +123,13 @@ struct core {
     struct core_reads reads;
     struct core_transfer transfer;
 
-    enum core_role role;   /* as told by the last ROLE effect */
-    uint64_t term;         /* likewise */
-    uint64_t leader_id;    /* likewise */
-    uint64_t wake_ms;      /* as told by the last WAKE effect; 0: none stands */
-    uint64_t last_wake_ms; /* when core_wake last did something */
-    uint64_t promotee;     /* catching up; becomes a voter when it has. 0: none */
+    enum core_role role;     /* as told by the last ROLE effect */
+    uint64_t term;           /* likewise */
+    uint64_t leader_id;      /* likewise */
+    uint64_t wake_ms;        /* as told by the last WAKE effect; 0: none stands */
+    uint64_t last_wake_ms;   /* when core_wake last did something */
+    uint64_t hurry_until_ms; /* a candidate until then asks again soon; 0: none does */
+    uint64_t promotee;       /* catching up; becomes a voter when it has. 0: none */
 };
 
 /* Begin and end every event function: the former clears the effects of the last event, the latter
@@ -145,6 +146,10 @@ MUSTCHECK enum errc core_step_only(struct core *core, struct raft_event *event);
 /* The second half: feed configurations back, apply, open a term, promote. */
 MUSTCHECK enum errc core_advance(struct core *core);
 MUSTCHECK enum errc core_push(struct core *core, const struct core_effect *effect);
+/* Queues a ROLE effect when role, term or leader have changed; part of every step. */
+MUSTCHECK enum errc core_tell_role(struct core *core);
+/* As libraft leaves it when a follower becomes something else. Followers only. */
+void core_forget_leader(struct core *core);
 
 MUSTCHECK enum errc core_writes_push(struct core_writes *writes, uint64_t last, uint64_t *ret_id);
 /* A write from index `first` on is queued: earlier ones no longer make that part durable. */

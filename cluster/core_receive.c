@@ -83,6 +83,16 @@ static struct raft_server *find_self(struct core *core) {
     return NULL;
 }
 
+/* libraft's follower keeps a leader, and refuses all others, until its own election timeout has
+ * passed, which is up to twice the shortest one. The promise to a leader is for the shortest only:
+ * after so long a silence, whoever asks for a vote is asking in time. */
+static void forget_overdue_leader(struct core *core) {
+    if (raft_state(&core->raft) == RAFT_FOLLOWER && !core_is_installing(core) &&
+        core->now_ms >= core->raft.election_timer_start + core->election_timeout_ms) {
+        core_forget_leader(core);
+    }
+}
+
 /* Whether a vote counts is for the candidate's configuration to say: ours may lack the entry that
  * makes us a voter, and without our vote nobody could ever lead and bring it. (One voter promotes a
  * spare and crashes before the spare has heard: the new majority is both of them.) libraft refuses
@@ -91,6 +101,7 @@ static struct raft_server *find_self(struct core *core) {
 static enum errc receive_vote_request(struct core *core, struct raft_message *raft) {
     struct raft_event event = {.type = RAFT_RECEIVE, .receive.message = raft};
     struct raft_server *self = find_self(core);
+    forget_overdue_leader(core);
     if (self == NULL || self->role == RAFT_VOTER) {
         return core_step(core, &event);
     }

@@ -120,7 +120,7 @@ static enum core_role role_of(struct raft *raft) {
 
 /* Told before anything else of this step is seen, so that a pending proposal is failed as `outcome
  * unknown` and never by mistake answered by an entry that took its index. */
-static enum errc push_role(struct core *core) {
+enum errc core_tell_role(struct core *core) {
     raft_id leader_id = 0;
     const char *address = NULL;
     raft_leader(&core->raft, &leader_id, &address);
@@ -306,7 +306,7 @@ enum errc core_step_only(struct core *core, struct raft_event *event) {
         rc = push_vote(core); /* first: nothing may leave the process before it is on disk */
     }
     if (rc == OK) {
-        rc = push_role(core);
+        rc = core_tell_role(core);
     }
     if (rc == OK && (update.flags & UPDATE_ENTRIES) != 0) {
         rc = push_write(core, event, &update);
@@ -446,7 +446,32 @@ static uint64_t next_wake_ms(const struct core *core) {
     return wake_ms < core->last_wake_ms + interval_ms ? core->last_wake_ms + interval_ms : wake_ms;
 }
 
+/* A candidate stands when its own stream of the leader has broken, and may be a moment ahead of the
+ * voter whose vote it needs: that one still has a leader, refuses, and may itself be refused when
+ * its log is shorter. libraft asks again after a whole election timeout. So for the length of one,
+ * it asks again soon; the real votes, which are written to a disk, get more time. Each node at
+ * another moment, or votes would be split again. */
+static void hurry(struct core *core) {
+    unsigned state = (unsigned)raft_state(&core->raft);
+    if (state == RAFT_LEADER ||
+        (state == RAFT_FOLLOWER && core->raft.follower_state.current_leader.id != 0)) {
+        core->hurry_until_ms = 0;
+    }
+    if (state != RAFT_CANDIDATE || core->now_ms >= core->hurry_until_ms) {
+        return;
+    }
+    uint64_t timeout_ms = core->raft.candidate_state.randomized_election_timeout;
+    uint64_t wait_ms = (core->raft.candidate_state.in_pre_vote ? 1U : 3U) * core->heartbeat_ms;
+    uint64_t begun_ms = core->raft.election_timer_start;
+    wait_ms += timeout_ms % core->heartbeat_ms;
+    /* Moved once: the timer then lies before the moment that it was set. */
+    if (begun_ms == core->now_ms && wait_ms < timeout_ms && begun_ms + wait_ms > timeout_ms) {
+        core->raft.election_timer_start = begun_ms + wait_ms - timeout_ms;
+    }
+}
+
 enum errc core_end(struct core *core) {
+    hurry(core);
     enum errc rc = core_transfer_advance(core);
     if (rc == OK) {
         rc = core_reads_advance(core);

@@ -63,6 +63,7 @@ static void effect_role(struct node *node, const struct core_effect *effect) {
     count_role(node, effect);
     node->role = effect->role;
     atomic_store(&node->leader, effect->role == CORE_LEADER);
+    atomic_store(&node->leader_id, effect->leader_id);
     if (was_leader && effect->role != CORE_LEADER) {
         node_proposals_lost(node);
     }
@@ -412,6 +413,7 @@ static enum errc open_transport(struct node *node, struct err *err) {
                                               .listen = node->options.listen,
                                               .address = node->address,
                                               .tls = node->options.tls,
+                                              .silence_ms = 2 * node->election_ms,
                                               .message_cb = on_message,
                                               .hello_cb = on_hello,
                                               .lost_cb = on_lost,
@@ -581,6 +583,10 @@ bool node_lacks_room(const struct node *node) {
 
 bool node_is_leader(const struct node *node) {
     return atomic_load(&node->leader);
+}
+
+uint64_t node_leader(const struct node *node) {
+    return atomic_load(&node->leader_id);
 }
 
 void node_reload(struct node *node) {

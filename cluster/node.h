@@ -163,6 +163,8 @@ void node_status(const struct node *node, struct node_status *ret);
 bool node_is_leader(const struct node *node);
 /* Its disk is full: it takes no writes, and as a follower does not keep up. Any thread, cheap. */
 bool node_lacks_room(const struct node *node);
+/* 0: none is known. Any thread, cheap. */
+uint64_t node_leader(const struct node *node);
 /* In the newest configuration that this node knows, voter or not. Any thread, cheap. */
 bool node_has_member(const struct node *node, uint64_t id);
 /* See node_status.age_ms. Any thread, cheap. */

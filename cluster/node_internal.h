@@ -103,6 +103,7 @@ struct node {
     atomic_size_t queued_bytes;
     atomic_bool ready; /* alone, leading, current: reads need no ticket */
     atomic_bool leader;
+    atomic_uint_fast64_t leader_id; /* 0: none is known */
     atomic_bool stopping;
     atomic_bool reload;
     atomic_bool disk_full;

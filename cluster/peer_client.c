@@ -8,6 +8,7 @@
 #include "base/metrics.h"
 #include "base/wipe.h"
 #include "base/world.h"
+#include "cluster/peer_identity.h"
 #include "cluster/peer_route.h"
 
 #include <poll.h>
@@ -31,6 +32,7 @@ enum {
 struct transfer {
     CURL *easy; /* owned */
     struct transfer *next_idle;
+    unsigned identity;             /* the number of the one that it has */
     size_t at;                     /* index in `active` */
     struct peer_call *call;        /* NULL while idle */
     struct curl_slist *headers;    /* owned, of this call */
@@ -52,7 +54,9 @@ struct peer_client {
     atomic_size_t n_calls; /* admitted and not completed */
     atomic_bool stopping;
     atomic_bool woken;
+    atomic_bool has_cancelled;        /* a call among those that run, or that wait in the box */
     atomic_uint_fast64_t reloaded_ms; /* 0: never */
+    _Atomic(struct peer_identity *) fresh; /* owned; of a reload, not taken yet */
     struct routes routes;
     /* Constant after peer_client_start. */
     char *ca_path, *cert_path, *key_path; /* owned */
@@ -62,6 +66,8 @@ struct peer_client {
     bool started, closed;
     /* The client's thread. */
     CURLM *multi;
+    struct peer_identity *identity; /* owned */
+    unsigned identity_number;       /* it changes with it */
     uint64_t tick_due_ms;
     struct transfer *idle;
     size_t n_idle;
@@ -139,16 +145,31 @@ static int note_begin(void *arg, char *local_ip, char *remote_ip, int local_port
     return CURL_PREREQFUNC_OK;
 }
 
-static bool transfer_set_security(const struct peer_client *client, CURL *easy) {
-    /* The built-in CA folder must go, or every public authority would be trusted besides ours. No
-       resumed sessions and no cached authorities: each new connection reads the files and verifies
-       anew, so that changed certificates count at once. */
-    return curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_path) == CURLE_OK &&
+static bool set_blob(CURL *easy, CURLoption option, const struct buf *bytes) {
+    struct curl_blob blob = {.data = bytes->data, .len = bytes->len, .flags = CURL_BLOB_COPY};
+
+    return curl_easy_setopt(easy, option, &blob) == CURLE_OK;
+}
+
+/* A connection that was made with another certificate or authority is not used with this one. */
+static bool transfer_set_identity(const struct peer_client *client, struct transfer *transfer) {
+    if (transfer->identity == client->identity_number) {
+        return true;
+    }
+    transfer->identity = client->identity_number;
+    return set_blob(transfer->easy, CURLOPT_CAINFO_BLOB, &client->identity->ca) &&
+           set_blob(transfer->easy, CURLOPT_SSLCERT_BLOB, &client->identity->cert) &&
+           set_blob(transfer->easy, CURLOPT_SSLKEY_BLOB, &client->identity->key);
+}
+
+static bool transfer_set_security(CURL *easy) {
+    /* The built-in CA file and folder must go, or every public authority would be trusted besides
+       ours. No resumed sessions and no cached authorities: each new connection verifies anew, so
+       that changed certificates count at once. */
+    return curl_easy_setopt(easy, CURLOPT_CAINFO, NULL) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_SSLCERT, client->cert_path) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_SSLKEY, client->key_path) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_3) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK;
@@ -191,14 +212,14 @@ static void transfer_free(struct transfer *transfer) {
     free(transfer);
 }
 
-static struct transfer *transfer_new(const struct peer_client *client) {
+static struct transfer *transfer_new(void) {
     struct transfer *transfer = calloc(1, sizeof(*transfer));
 
     if (transfer == NULL) {
         return NULL;
     }
     transfer->easy = curl_easy_init();
-    if (transfer->easy == NULL || !transfer_set_security(client, transfer->easy) ||
+    if (transfer->easy == NULL || !transfer_set_security(transfer->easy) ||
         !transfer_set_protocol(transfer->easy) || !transfer_set_callbacks(transfer)) {
         transfer_free(transfer);
         return NULL;
@@ -210,7 +231,7 @@ static struct transfer *transfer_take(struct peer_client *client) {
     struct transfer *transfer = client->idle;
 
     if (transfer == NULL) {
-        return transfer_new(client);
+        return transfer_new();
     }
     client->idle = transfer->next_idle;
     client->n_idle--;
@@ -283,7 +304,7 @@ static bool transfer_set_route(const struct peer_client *client, struct transfer
     curl_slist_free_all(transfer->connect_to);
     transfer->connect_to = curl_slist_append(NULL, line);
     transfer->error[0] = '\0';
-    return transfer->connect_to != NULL &&
+    return transfer->connect_to != NULL && transfer_set_identity(client, transfer) &&
            curl_easy_setopt(transfer->easy, CURLOPT_URL, url) == CURLE_OK &&
            curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_TO, transfer->connect_to) == CURLE_OK &&
            curl_easy_setopt(transfer->easy, CURLOPT_MAXLIFETIME_CONN, connection_age_s(client)) ==
@@ -354,9 +375,14 @@ static bool transfer_start(struct peer_client *client, struct transfer *transfer
 }
 
 static void call_start(struct peer_client *client, struct peer_call *call) {
-    struct transfer *transfer = transfer_take(client);
+    struct transfer *transfer;
     struct route route;
 
+    if (atomic_load(&call->is_cancelled)) {
+        call_complete(client, call, ERR_REGION_UNREACHABLE, true, 0, "cancelled");
+        return;
+    }
+    transfer = transfer_take(client);
     if (transfer == NULL) {
         call_complete(client, call, ERR_BUSY, true, 0, "no memory for another transfer");
         return;
@@ -432,8 +458,20 @@ static void transfer_end(struct peer_client *client, struct transfer *transfer, 
     call_complete(client, call, code, is_unsent, code == OK ? (int)status : 0, error);
 }
 
+static void take_identity(struct peer_client *client) {
+    struct peer_identity *fresh = atomic_exchange(&client->fresh, NULL);
+
+    if (fresh != NULL) {
+        peer_identity_free(client->identity);
+        client->identity = fresh;
+        client->identity_number++;
+    }
+}
+
 static void start_calls(struct peer_client *client) {
     struct letter *letter = mailbox_drain(client->box);
+
+    take_identity(client);
 
     while (letter != NULL) {
         struct peer_call *call = CONTAINER_OF(letter, struct peer_call, letter);
@@ -457,6 +495,29 @@ static void end_transfers(struct peer_client *client) {
     }
 }
 
+static void transfer_cancel(struct peer_client *client, struct transfer *transfer,
+                            const char *why) {
+    struct peer_call *call = transfer_detach(client, transfer);
+    bool is_unsent = !transfer->is_begun;
+
+    transfer_give_back(client, transfer);
+    call_complete(client, call, ERR_REGION_UNREACHABLE, is_unsent, 0, why);
+}
+
+/* Behind end_transfers: what has been answered is. The last one takes the place of one that is
+ * taken off. */
+static void cancel_some(struct peer_client *client) {
+    if (!atomic_exchange(&client->has_cancelled, false)) {
+        return;
+    }
+    for (size_t i = client->n_active; i > 0; i--) {
+        struct transfer *transfer = client->active[i - 1];
+        if (atomic_load(&transfer->call->is_cancelled)) {
+            transfer_cancel(client, transfer, "cancelled");
+        }
+    }
+}
+
 /* Everything that is admitted ends here; nobody can push any more. */
 static void cancel_all(struct peer_client *client) {
     struct letter *letter = mailbox_drain(client->box);
@@ -467,11 +528,7 @@ static void cancel_all(struct peer_client *client) {
         call_complete(client, call, ERR_REGION_UNREACHABLE, true, 0, "this node is stopping");
     }
     while (client->n_active > 0) {
-        struct transfer *transfer = client->active[client->n_active - 1];
-        struct peer_call *call = transfer_detach(client, transfer);
-        bool is_unsent = !transfer->is_begun;
-        transfer_give_back(client, transfer);
-        call_complete(client, call, ERR_REGION_UNREACHABLE, is_unsent, 0, "this node is stopping");
+        transfer_cancel(client, client->active[client->n_active - 1], "this node is stopping");
     }
     if (client->tick != NULL) {
         client->tick(client->tick_arg, NULL);
@@ -529,6 +586,7 @@ static void *run(void *arg) {
             LOG_ERROR("peer_client.perform", F_STR("error", curl_multi_strerror(code)));
         }
         end_transfers(client);
+        cancel_some(client);
         wait_for_events(client);
     }
     cancel_all(client);
@@ -548,6 +606,8 @@ static void curl_init(void) {
 
 static enum errc client_init(struct peer_client *client, const struct peer_client_options *options,
                              struct err *err) {
+    enum errc code;
+
     client->ca_path = strdup(options->tls.ca_path);
     client->cert_path = strdup(options->tls.cert_path);
     client->key_path = strdup(options->tls.key_path);
@@ -562,14 +622,13 @@ static enum errc client_init(struct peer_client *client, const struct peer_clien
         curl_multi_setopt(client->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) != CURLM_OK) {
         return err_default(err, ERR_NO_MEMORY);
     }
-    for (size_t i = 0; i < options->n_peers; i++) {
-        enum errc code = routes_add_region(&client->routes, options->peers[i].region,
-                                           options->peers[i].address, err);
-        if (code != OK) {
-            return code;
-        }
+    code = peer_identity_read(&options->tls, &client->identity, err);
+    client->identity_number = 1;
+    for (size_t i = 0; i < options->n_peers && code == OK; i++) {
+        code = routes_add_region(&client->routes, options->peers[i].region,
+                                 options->peers[i].address, err);
     }
-    return OK;
+    return code;
 }
 
 static void client_free(struct peer_client *client) {
@@ -581,6 +640,8 @@ static void client_free(struct peer_client *client) {
     }
     routes_fini(&client->routes);
     mailbox_free(client->box);
+    peer_identity_free(client->identity);
+    peer_identity_free(atomic_load(&client->fresh));
     free(client->ca_path);
     free(client->cert_path);
     free(client->key_path);
@@ -689,6 +750,13 @@ enum errc peer_client_call(struct peer_client *client, struct peer_call *call) {
     return code;
 }
 
+void peer_client_cancel(struct peer_client *client, struct peer_call *call) {
+    atomic_store(&call->is_cancelled, true);
+    if (!atomic_exchange(&client->has_cancelled, true)) {
+        mailbox_wake(client->box);
+    }
+}
+
 void peer_client_wake(struct peer_client *client) {
     /* One write for many wakes: the flag is taken back before the ticker runs. */
     if (!atomic_exchange(&client->woken, true)) {
@@ -708,8 +776,15 @@ void peer_client_set_node(struct peer_client *client, uint64_t node, const char 
 }
 
 void peer_client_reload(struct peer_client *client) {
-    /* Each new connection reads the files (transfer_set_security); what is left is to have new
-     * ones.
-     */
+    const struct tls_files files = {client->ca_path, client->cert_path, client->key_path};
+    struct peer_identity *identity = NULL;
+    struct err err;
+
+    if (peer_identity_read(&files, &identity, &err) != OK) {
+        LOG_ERROR("peer_client.certificate_kept", F_STR("path", client->cert_path),
+                  F_STR("error", err.message));
+        return;
+    }
+    peer_identity_free(atomic_exchange(&client->fresh, identity));
     atomic_store(&client->reloaded_ms, world_mono_ms(world_system()));
 }

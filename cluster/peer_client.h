@@ -14,6 +14,7 @@
 #include "base/mailbox.h"
 #include "crypto/tls.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -44,6 +45,7 @@ struct peer_call {
     bool is_forward;          /* a client's request: refused earlier than the node's own calls */
     void (*done_cb)(struct peer_call *call); /* client's thread; the call is the callee's again */
     void *arg;
+    atomic_bool is_cancelled; /* peer_client_cancel's */
     /* Filled before done_cb. */
     enum errc code; /* OK when any HTTP answer came; ERR_REGION_UNREACHABLE; ERR_BUSY */
     bool is_unsent; /* with a failure: certainly nothing of the request reached the other side */
@@ -72,6 +74,10 @@ void peer_client_stop(struct peer_client *client);
  * LIMIT_PEER_CALLS_FORWARDED; ERR_INVALID_PARAMETER for an unknown region or node; ERR_UNAVAILABLE
  * when it is closed. Any thread. */
 MUSTCHECK enum errc peer_client_call(struct peer_client *client, struct peer_call *call);
+/* Ends a call that was taken, soon: ERR_REGION_UNREACHABLE, is_unsent as far as it got, unless its
+ * answer is here already. The connection is not used again. Any thread; until the caller has acted
+ * on done_cb the call is there. */
+void peer_client_cancel(struct peer_client *client, struct peer_call *call);
 /* Any thread. */
 void peer_client_wake(struct peer_client *client);
 bool peer_client_knows(const struct peer_client *client, const char *region);
@@ -81,7 +87,9 @@ bool peer_client_knows(const struct peer_client *client, const char *region);
  * further ones and what is no address are told in the log. Any thread. */
 void peer_client_set_node(struct peer_client *client, uint64_t node, const char *address);
 /* Certificate, key and authority are read again, for new connections; kept ones are not used again
- * (but for the first two seconds, those of the last two). Any thread. */
+ * (but those of the same certificate for the first two seconds, if they are as young). What cannot
+ * be read or does not fit together changes nothing, and is told in the log: what was is kept, as at
+ * the doors. Any thread. */
 void peer_client_reload(struct peer_client *client);
 
 struct peer_call *peer_call_new(void);

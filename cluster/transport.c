@@ -20,6 +20,12 @@ uint64_t transport_now(const struct transport *transport) {
     return uv_now(transport->options.loop);
 }
 
+unsigned transport_attempt_ms(const struct transport *transport) {
+    unsigned half = transport->options.silence_ms / 2;
+
+    return half < LIMIT_TRANSPORT_RETRY_MS_MAX ? half : LIMIT_TRANSPORT_RETRY_MS_MAX;
+}
+
 void transport_node_text(uint64_t node, char out[TRANSPORT_NODE_TEXT]) {
     (void)snprintf(out, TRANSPORT_NODE_TEXT, "%016" PRIx64, node);
 }
@@ -233,6 +239,11 @@ static bool copy_options(struct transport *transport, const struct transport_opt
     transport->options.listen = NULL;
     transport->options.tls =
         (struct tls_files){transport->ca_path, transport->cert_path, transport->key_path};
+    if (options->silence_ms == 0 || options->silence_ms > LIMIT_TRANSPORT_STALL_MS) {
+        transport->options.silence_ms = LIMIT_TRANSPORT_STALL_MS;
+    } else if (options->silence_ms < LIMIT_TRANSPORT_SILENCE_MS_MIN) {
+        transport->options.silence_ms = LIMIT_TRANSPORT_SILENCE_MS_MIN;
+    }
     if (options->level_max == 0) {
         transport->options.level_min = command_levels.oldest;
         transport->options.level_max = command_levels.newest;

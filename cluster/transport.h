@@ -48,6 +48,11 @@ struct transport_options {
     uint16_t level_min;  /* so are these, see transport_set_level; 0: this release's (command.h) */
     uint16_t level_max;
     struct tls_files tls;
+    /* What was sent and is not acknowledged for so long (by the other machine, however busy its
+     * process is) is lost on a dead connection: it is closed and dialled anew, over and over, since
+     * TCP would try ever more seldom and be late when the way is open again. Attempts get half of
+     * it. 0, or more: LIMIT_TRANSPORT_STALL_MS; at least LIMIT_TRANSPORT_SILENCE_MS_MIN. */
+    unsigned silence_ms;
     /* A message, whole. Borrowed during the call. From here and from hello_cb the transport may be
      * called for everything but transport_free. */
     void (*message_cb)(void *arg, uint64_t from, struct core_bytes message);

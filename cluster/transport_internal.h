@@ -18,9 +18,10 @@ enum {
     TRANSPORT_READ = 256 * 1024,  /* what one read of a socket brings at most */
     TRANSPORT_ADDRESSES = 8,      /* that one name stands for; further ones are not tried */
     TRANSPORT_KEEP = 1024 * 1024, /* a larger buffer is given back when it is not used */
-    TRANSPORT_TICK_MS = 250,      /* deadlines are looked at so often */
+    TRANSPORT_TICK_MS = 100,      /* deadlines are looked at so often */
     TRANSPORT_RECORD = 16 * 1024, /* plaintext that a TLS record holds at most */
     TRANSPORT_NODE_TEXT = 16 + 1, /* a node's id as text */
+    TRANSPORT_GRACE_MS = 5000,    /* nodes that start together do not complain of each other */
     TRANSPORT_STEADY_MS = 1000,   /* a stream that lasted so long worked: redialled at once */
     TRANSPORT_WARN_MS = 1000      /* between two lines on refused streams above debug */
 };
@@ -51,6 +52,8 @@ struct stream {
     bool is_writing;
     size_t left_bytes; /* of cipher, and since when so many: to see that a write goes on */
     uint64_t left_ms;
+    uint64_t
+        unheard_ms; /* since when what was sent waits for any acknowledgement; 0: nothing does */
     /* Reading: what is not a whole frame yet. */
     struct buf in;
     bool was_large; /* more than TRANSPORT_KEEP of it was used since the last tick */
@@ -73,6 +76,8 @@ struct peer {
     unsigned backoff_ms; /* 0: nothing has failed */
     uint64_t dropped;
     char error[128];
+    bool has_worked; /* since it is a member */
+    uint64_t added_ms;
     uint64_t told_ms; /* when the last line above debug was written; 0: none since it worked */
 };
 
@@ -136,6 +141,8 @@ void peer_remove(struct peer *peer);
 
 /* A handle or a look-up has ended; closes the transport with the last one. */
 void transport_handle_closed(struct transport *transport);
+/* How long one attempt to reach a peer, or the pause behind it, may last. */
+unsigned transport_attempt_ms(const struct transport *transport);
 uint64_t transport_now(const struct transport *transport);
 void transport_node_text(uint64_t node, char out[TRANSPORT_NODE_TEXT]);
 

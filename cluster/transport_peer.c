@@ -32,23 +32,25 @@ static void wait_for(struct peer *peer, uint64_t ms) {
 /* Of several nodes that lost the same one, none comes at the same time as the others. */
 static unsigned next_wait(struct peer *peer) {
     uint32_t random;
-    unsigned spread;
+    unsigned spread, most = transport_attempt_ms(peer->transport);
 
     peer->backoff_ms = peer->backoff_ms == 0 ? LIMIT_TRANSPORT_RETRY_MS_MIN : 2 * peer->backoff_ms;
-    if (peer->backoff_ms > LIMIT_TRANSPORT_RETRY_MS_MAX) {
-        peer->backoff_ms = LIMIT_TRANSPORT_RETRY_MS_MAX;
+    if (peer->backoff_ms > most) {
+        peer->backoff_ms = most;
     }
     spread = peer->backoff_ms - LIMIT_TRANSPORT_RETRY_MS_MIN;
     world_random(peer->transport->options.world, &random, sizeof(random));
     return LIMIT_TRANSPORT_RETRY_MS_MIN + random % (spread + 1);
 }
 
-/* A line the first time, and when the reason is another one; not one for each attempt. */
+/* A line the first time, and when the reason is another one; not one for each attempt. Who has not
+ * been there yet gets some time to come. */
 static void tell(struct peer *peer, const char *reason) {
     uint64_t now = transport_now(peer->transport);
-    bool is_news =
-        peer->told_ms == 0 || (strncmp(peer->error, reason, sizeof(peer->error) - 1) != 0 &&
-                               now - peer->told_ms >= TRANSPORT_WARN_MS);
+    bool is_due = peer->has_worked || now - peer->added_ms >= TRANSPORT_GRACE_MS;
+    bool is_news = is_due && (peer->told_ms == 0 ||
+                              (strncmp(peer->error, reason, sizeof(peer->error) - 1) != 0 &&
+                               now - peer->told_ms >= TRANSPORT_WARN_MS));
     char node[TRANSPORT_NODE_TEXT];
 
     transport_node_text(peer->node, node);
@@ -150,6 +152,7 @@ static void on_timer(uv_timer_t *timer) {
 /* --- what its stream tells --- */
 
 void peer_stream_opened(struct peer *peer) {
+    peer->has_worked = true;
     peer->error[0] = '\0';
     peer->told_ms = 0;
     peer->n_addresses = 0; /* when it is lost, the name is looked up again */
@@ -211,6 +214,7 @@ static void peer_add(struct transport *transport, uint64_t node, const char *doo
     peer->node = node;
     peer->dropped = dropped;
     peer->is_wanted = true;
+    peer->added_ms = transport_now(transport);
     (void)snprintf(peer->door, sizeof(peer->door), "%s", door);
     CHECK(uv_timer_init(transport->options.loop, &peer->timer) == 0);
     transport->n_handles++;

@@ -629,15 +629,46 @@ static void give_back(struct buf *buf) {
     }
 }
 
+/* The other machine's kernel acknowledges what its process is too busy to read, and a full window
+ * when it is asked: so long as there is a way. */
+static bool is_unheard(struct stream *stream, uint64_t now) {
+    struct tcp_info info = {.tcpi_unacked = 0};
+    socklen_t len = sizeof(info);
+    uv_os_fd_t fd;
+    bool was_heard;
+
+    if (uv_fileno((const uv_handle_t *)&stream->tcp, &fd) != 0 ||
+        getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 || info.tcpi_unacked == 0) {
+        stream->unheard_ms = 0;
+        return false;
+    }
+    was_heard = stream->unheard_ms == 0 || info.tcpi_last_ack_recv < now - stream->unheard_ms;
+    if (was_heard) {
+        stream->unheard_ms = now;
+    }
+    return now - stream->unheard_ms >= stream->transport->options.silence_ms;
+}
+
+/* The other side of one that is begun has work to do before it answers. */
+static unsigned begin_deadline_ms(const struct stream *stream) {
+    return stream->phase == STREAM_CONNECTING ? transport_attempt_ms(stream->transport)
+                                              : (unsigned)LIMIT_TRANSPORT_HANDSHAKE_MS;
+}
+
 void stream_tick(struct stream *stream) {
     uint64_t now = transport_now(stream->transport);
     size_t left;
 
+    if (stream->phase < STREAM_OPEN && now - stream->since_ms >= begin_deadline_ms(stream)) {
+        stream_close(stream,
+                     stream->phase == STREAM_CONNECTING ? "no answer" : "no handshake in time");
+        return;
+    }
+    if (stream->phase != STREAM_CONNECTING && is_unheard(stream, now)) {
+        stream_close(stream, "the other machine is silent");
+        return;
+    }
     if (stream->phase < STREAM_OPEN) {
-        if (now - stream->since_ms >= LIMIT_TRANSPORT_HANDSHAKE_MS) {
-            stream_close(stream,
-                         stream->phase == STREAM_CONNECTING ? "no answer" : "no handshake in time");
-        }
         return;
     }
     if (stream->is_writing) {

@@ -118,6 +118,10 @@ static int run_dev(const struct subcommand *self, int argc, char **argv) {
                       DEV_THROTTLE_MAX);
         return EXIT_USAGE;
     }
+    if (dev.bind[0] != '[' && strchr(dev.bind, ':') != NULL) {
+        (void)fprintf(stderr, "redoubt: --bind: an IPv6 address is written [%s]\n", dev.bind);
+        return EXIT_USAGE;
+    }
     if (start != NULL && strcmp(start, "no") != 0 && strcmp(start, "yes") != 0) {
         (void)fprintf(stderr, "redoubt: --start must be yes or no\n");
         return EXIT_USAGE;

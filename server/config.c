@@ -51,12 +51,18 @@ static const struct setting settings[] = {
 #undef N
 };
 
+/* With its end and a NUL. inih would silently cut a longer one, so that is refused. */
+enum { LINE_ROOM = 20 * 1024 };
+_Static_assert(LINE_ROOM > LIMIT_PEERS * (LIMIT_ADDRESS + 1), "all nodes of a region fit a line");
+
 struct loading {
     struct config *config;
     struct err *err;
     enum errc code;
     const char *path;
     char why[128];
+    FILE *file;
+    int line; /* the one that was read last */
     bool seen[ARRAY_LEN(settings)];
 };
 
@@ -300,6 +306,44 @@ static enum errc say_where(const char *path, int line, enum errc code, struct er
                     : err_set(err, code, "%s: %s", path, text);
 }
 
+/* A line for inih, which takes `room` from ini_max_line. */
+static char *read_line(char *out, int room, void *arg) {
+    struct loading *loading = arg;
+    size_t len;
+
+    if (loading->code != OK || fgets(out, room, loading->file) == NULL) {
+        return NULL;
+    }
+    loading->line++;
+    len = strlen(out);
+    if (len + 1 == (size_t)room && out[len - 1] != '\n') {
+        loading->code = err_set(loading->err, ERR_INVALID_PARAMETER,
+                                "the line is longer than %d characters", LINE_ROOM - 3);
+        return NULL;
+    }
+    return out;
+}
+
+/* 0, or the line of the first error, or -1 when the file cannot be read. */
+static int parse(struct loading *loading) {
+    int line;
+
+    loading->file = fopen(loading->path, "re");
+    if (loading->file == NULL) {
+        return -1;
+    }
+    ini_max_line = LINE_ROOM;
+    line = ini_parse_stream(read_line, loading, on_setting, loading);
+    if (line == 0 && loading->code != OK) {
+        line = loading->line;
+    }
+    if (ferror(loading->file) != 0) {
+        line = -1;
+    }
+    (void)fclose(loading->file);
+    return line;
+}
+
 enum errc config_load(const char *path, struct config **ret, struct err *err) {
     struct loading loading = {.config = calloc(1, sizeof(struct config)), .err = err, .path = path};
     int line;
@@ -307,8 +351,9 @@ enum errc config_load(const char *path, struct config **ret, struct err *err) {
     if (loading.config == NULL) {
         return err_default(err, ERR_NO_MEMORY);
     }
-    line = ini_parse(path, on_setting, &loading);
+    line = parse(&loading);
     if (line < 0) {
+        line = 0;
         loading.code = err_set(err, ERR_IO, "cannot read this file");
     } else if (line > 0 && loading.code == OK) {
         loading.code = err_set(err, ERR_INVALID_PARAMETER, "not a setting");

@@ -12,11 +12,14 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
     FAULT_PATIENCE_MS = 3000, /* dev waits so long for one that knocked and says nothing */
     FAULT_ANSWER_MAX = 32 * 1024,
+    STOP_PATIENCE_MS = 3000, /* a node that waits for a disk stops behind that */
 };
 
 struct question {
@@ -56,6 +59,20 @@ static const char *start_node(struct dev_node *node) {
     return node->pid != 0 ? NULL : "cannot be started";
 }
 
+/* Every thread of it stands: SIGSTOP alone stops the one that takes it, and the others as their
+ * turn comes. */
+static bool wait_stopped(pid_t pid) {
+    const struct timespec nap = {.tv_nsec = 1000 * 1000};
+    uint64_t deadline = dev_now_ms() + STOP_PATIENCE_MS;
+    siginfo_t info = {.si_pid = 0};
+
+    while (waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOHANG) == 0 && info.si_pid == 0 &&
+           dev_now_ms() < deadline) {
+        (void)nanosleep(&nap, NULL);
+    }
+    return info.si_pid == pid;
+}
+
 static const char *pause_node(struct dev_node *node) {
     if (node->pid == 0) {
         return node->fault == DEV_KILLED ? "is killed: start it first" : "does not run";
@@ -65,6 +82,10 @@ static const char *pause_node(struct dev_node *node) {
     }
     if (kill(node->pid, SIGSTOP) != 0) {
         return "cannot be paused";
+    }
+    if (!wait_stopped(node->pid)) {
+        (void)kill(node->pid, SIGCONT);
+        return "does not stop: it ends, or waits for a disk";
     }
     node->fault = DEV_PAUSED;
     return NULL;

@@ -136,7 +136,9 @@ enum errc dev_layout_open(struct dev *dev, const struct dev_options *options, st
     enum errc code;
 
     dev->options = options;
-    dev->host = place_is_loopback(options->bind) ? options->bind : "127.0.0.1";
+    dev->host = place_is_loopback(options->bind) ? options->bind
+                : options->bind[0] == '['        ? "[::1]"
+                                                 : "127.0.0.1";
     code = resolve_folder(dev, err);
     if (code == OK) {
         code = read_regions(dev, err);

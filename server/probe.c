@@ -16,8 +16,14 @@ static int open_socket(const char *host, unsigned port,
     const struct timeval patience = {.tv_usec = PROBE_MS * 1000};
     const int on = 1;
     struct addrinfo *found = NULL;
-    char service[16];
+    char service[16], bare[256];
+    size_t len = strlen(host);
     int fd;
+
+    if (host[0] == '[' && host[len - 1] == ']') { /* as an address with a port has it */
+        (void)snprintf(bare, sizeof(bare), "%.*s", (int)(len - 2), host + 1);
+        host = bare;
+    }
 
     (void)snprintf(service, sizeof(service), "%u", port);
     if (getaddrinfo(host, service, &hints, &found) != 0) {

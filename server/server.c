@@ -509,9 +509,9 @@ static void reload(struct parts *parts, const struct config *config) {
     node_reload(parts->node);
     if (is_of_our_region(config)) {
         reload_door(parts->peer_tls, &peer_files);
+        peer_client_reload(parts->peers);
     }
     reload_door(parts->api_tls, &api_files);
-    peer_client_reload(parts->peers);
     telemetry_reload(&parts->telemetry);
 }
 

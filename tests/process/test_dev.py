@@ -152,6 +152,19 @@ def test_plain_http_needs_an_address_of_this_machine():
             assert done.returncode == 1 and "is not loopback" in done.stderr, host
 
 
+def test_three_nodes_on_ipv6():
+    """They serve, and starting together they do not complain that the others are not there yet."""
+    with Dev(nodes=3, regions=["us-east-1"]) as dev:
+        dev.start(options=("--bind", "[::1]"))
+        env = read_env(dev.folder)
+        assert env["AWS_ENDPOINT_URL"].startswith("http://[::1]:")
+        client(env, "us-east-1").create_secret(Name="six", SecretString="x")
+        roles = eventually(lambda: (lambda rows: rows if all(row[2] in ("leader", "follower") for row in rows.values()) else None)(dev.list()),
+                           START_SECONDS, what="three roles")
+        assert len(roles) == 3
+        assert "transport.unreachable" not in dev.output(), dev.output()
+
+
 def layout(folder):
     """Files below it, without what a store consists of."""
     return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.parent.name != "store"}
@@ -261,7 +274,7 @@ def test_the_folder_of_the_former_release():
 
 def test_wrong_usage_is_told():
     for arguments in (["dev", "--regions", "nowhere"], ["dev", "--nodes", "2"], ["dev", "--nodes", "7"], ["dev", "--nodes", "3x"],
-                      ["dev", "--nodes", "0"], ["dev", "--port", "62001"], ["server"], ["nothing"]):
+                      ["dev", "--nodes", "0"], ["dev", "--port", "62001"], ["dev", "--bind", "::1"], ["server"], ["nothing"]):
         with tempfile.TemporaryDirectory(prefix="redoubt-dev-") as temporary:
             done = subprocess.run([BINARY, *arguments], capture_output=True, text=True, cwd=temporary, timeout=30)
             assert done.returncode in (1, 2) and done.stderr.strip()

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from cluster import BINARY, START_SECONDS, eventually
+from cluster import BINARY, START_SECONDS, eventually, threads_are_stopped
 from dev import Dev, state_of
 
 EAST, WEST = REGIONS = ("us-east-1", "us-west-2")
@@ -47,7 +47,7 @@ def test_a_paused_node_goes_on_where_it_was(dev):
     client = dev.client(EAST)
     client.create_secret(Name="paused", SecretString="v")
     assert dev.fault("pause", EAST) == f"{EAST} paused"
-    eventually(lambda: state_of(pid) == "T", what="the stopped process")
+    assert threads_are_stopped(pid)  # all of them, when it says so
     assert dev.list()[EAST] == ("paused", pid, None, dev.endpoint(EAST))
     assert dev.ask("pause", EAST) == (1, f"redoubt: {EAST} is paused already")
     assert dev.ask("start", EAST) == (1, f"redoubt: {EAST} is paused: resume it")

@@ -149,6 +149,9 @@ bool node_is_leader(const struct node *node) {
 bool node_lacks_room(const struct node *node) {
     return fake.lacks_room;
 }
+uint64_t node_leader(const struct node *node) {
+    return fake.leader;
+}
 uint64_t node_age_ms(const struct node *node) {
     assert_int_equal(fake.views, 0); /* it is no older than this says */
     return fake.age_ms;
@@ -208,6 +211,10 @@ enum errc peer_client_call(struct peer_client *client, struct peer_call *call) {
     fake.called++;
     fake.pending_call = fake.call == OK ? call : NULL;
     return fake.call;
+}
+
+void peer_client_cancel(struct peer_client *client, struct peer_call *call) {
+    atomic_store(&call->is_cancelled, true);
 }
 
 struct view *view_new(struct engine *engine) {

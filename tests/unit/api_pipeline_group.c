@@ -229,29 +229,74 @@ static void test_write_is_lost(void **state) {
     answered(503, "ServiceUnavailable", OVERLOADED);
 }
 
-/* A leader that is asked and sleeps is not waited for when another one leads. */
-static void test_leader_is_replaced(void **state) {
-    fake.leader = OTHER;
-    ask("PutSecretValue");
-    told_now(OK, OTHER);
-    look();
-    fake.leader = 0; /* an election: perhaps it stays */
-    look();
-    assert_int_equal(exchange.replies, 0);
-    fake.leader = THIRD;
-    look();
-    answered(503, "ServiceUnavailable", NOT_KNOWN);
-    assert_false(is_timed(false));
-    back_now(OK, false, 200, "HTTP/1.1 200 OK\r\n\r\n");
+/* Asks OTHER for a write and looks once, as long as it still leads. */
+static struct peer_call *ask_other(void **state) {
+    struct peer_call *call;
+
     (void)follower(state);
     fake.leader = OTHER;
     ask("PutSecretValue");
     told_now(OK, OTHER);
+    look();
+    call = fake.pending_call;
+    assert_false(atomic_load(&call->is_cancelled));
+    return call;
+}
+
+/* A leader that is asked and sleeps is not waited for when another one leads. What has reached it
+ * is never sent to the other one as well; what has not is. */
+static void test_leader_is_replaced(void **state) {
+    struct peer_call *call = ask_other(state);
+
+    fake.leader = THIRD;
+    look();
+    assert_true(atomic_load(&call->is_cancelled));
+    assert_int_equal(exchange.replies, 0);
+    back_now(ERR_REGION_UNREACHABLE, false, 0, "");
+    answered(503, "ServiceUnavailable", NOT_KNOWN);
+    assert_int_equal(fake.called, 1);
+
+    call = ask_other(state);
+    fake.leader = THIRD;
+    look();
+    assert_true(atomic_load(&call->is_cancelled));
+    back_now(ERR_REGION_UNREACHABLE, true, 0, "");
+    pause_over();
+    told_now(OK, THIRD);
+    assert_int_equal(fake.pending_call->node, THIRD);
+    back_now(OK, false, 200, "HTTP/1.1 200 OK\r\n\r\n");
+    assert_string_equal(exchange.body, "HTTP/1.1 200 OK\r\n\r\n");
+    assert_int_equal(fake.called, 2);
+
+    (void)ask_other(state);
     call_back(OK, false, 200, "HTTP/1.1 200 OK\r\n\r\n");
     fake.leader = THIRD;
     look(); /* just before its answer is looked at */
-    answered(503, "ServiceUnavailable", NOT_KNOWN);
     run_posted();
+    assert_string_equal(exchange.body, "HTTP/1.1 200 OK\r\n\r\n");
+}
+
+/* Nobody leads, as far as this node knows: an election, after which the old one may go on; or this
+ * node is cut off. */
+static void test_leader_is_lost(void **state) {
+    struct peer_call *call = ask_other(state);
+
+    fake.leader = 0;
+    look();
+    now_ms += 900;
+    look();
+    fake.leader = OTHER;
+    look();
+    fake.leader = 0;
+    look();
+    now_ms += 900;
+    look();
+    assert_false(atomic_load(&call->is_cancelled));
+    now_ms += 100;
+    look();
+    assert_true(atomic_load(&call->is_cancelled));
+    back_now(ERR_REGION_UNREACHABLE, false, 0, "");
+    answered(503, "ServiceUnavailable", NOT_KNOWN);
 }
 
 /* --- writes at a leader --- */
@@ -482,6 +527,7 @@ int main(void) {
         FOLLOWING(test_search_ends),
         FOLLOWING(test_write_is_lost),
         FOLLOWING(test_leader_is_replaced),
+        FOLLOWING(test_leader_is_lost),
         LEADING(test_leader_writes_without_asking),
         LEADING(test_leadership_is_lost),
         LEADING(test_full_disks),

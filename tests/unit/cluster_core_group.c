@@ -257,7 +257,7 @@ static void test_membership(void **state) {
     finish(&rig);
 }
 
-/* ---- members that do not vote ---- */
+/* ---- a leader that is gone ---- */
 
 static struct raft_message vote_request(uint64_t term, uint64_t index, uint64_t index_term) {
     return (struct raft_message){.type = RAFT_REQUEST_VOTE,
@@ -267,6 +267,94 @@ static struct raft_message vote_request(uint64_t term, uint64_t index, uint64_t 
                                                   .last_log_index = index,
                                                   .last_log_term = index_term}};
 }
+
+/* Answers the last question; returns whether it was for a pre-vote. */
+static bool answer_vote(struct rig *rig, bool is_granted) {
+    struct core_message question = sent(rig);
+    assert_int_equal(question.raft.type, RAFT_REQUEST_VOTE);
+    struct raft_message answer = {
+        .type = RAFT_REQUEST_VOTE_RESULT,
+        .request_vote_result = {.version = 3,
+                                .term = question.raft.request_vote.term,
+                                .vote_granted = is_granted,
+                                .pre_vote = question.raft.request_vote.pre_vote}};
+    assert_int_equal(receive(rig, 3, &answer, NULL, NULL), OK);
+    return question.raft.request_vote.pre_vote;
+}
+
+/* The other follower finds out a moment later, and refuses until then: that costs a moment, not an
+ * election timeout. */
+static void test_lost_leader_is_replaced_soon(void **state) {
+    struct rig rig;
+    boot(&rig, 3);
+    follow(&rig, 2, 1, 1, 1, NULL, 0);
+    uint64_t lost_ms = rig.now_ms;
+    assert_int_equal(core_peer_lost(rig.core, rig.now_ms, 2), OK);
+    take_effects(&rig);
+    assert_int_equal(find(&rig, CORE_EFFECT_ROLE)->leader_id, 0); /* who asks is told at once */
+    for (int i = 0; i < 3; i++) {
+        uint64_t asked_ms = rig.now_ms;
+        wake(&rig);
+        assert_true(rig.now_ms - asked_ms < 2 * HEARTBEAT_MS);
+        assert_true(answer_vote(&rig, false));
+        assert_int_equal(core_term(rig.core), 2); /* asking moves nothing */
+    }
+    wake(&rig);
+    assert_true(answer_vote(&rig, true));
+    assert_int_equal(core_term(rig.core), 3);
+    assert_false(answer_vote(&rig, false)); /* split; a vote may have to wait for a disk */
+    uint64_t voted_ms = rig.now_ms;
+    wake(&rig);
+    assert_in_range(rig.now_ms - voted_ms, 3 * HEARTBEAT_MS, 4 * HEARTBEAT_MS);
+    assert_false(answer_vote(&rig, true));
+    assert_int_equal(core_role(rig.core), CORE_LEADER);
+    assert_true(rig.now_ms - lost_ms < 2 * ELECTION_MS);
+    finish(&rig);
+}
+
+/* Nobody answers: the hurry ends, and a leader that is there after all ends it too. */
+static void test_hurry_ends(void **state) {
+    struct rig rig;
+    boot(&rig, 3);
+    follow(&rig, 2, 1, 1, 1, NULL, 0);
+    assert_int_equal(core_peer_lost(rig.core, rig.now_ms, 2), OK);
+    take_effects(&rig);
+    wake(&rig);
+    uint64_t stood_ms = rig.now_ms;
+    while (rig.now_ms < stood_ms + ELECTION_MS) {
+        wake(&rig);
+    }
+    assert_true(rig.wake_ms >= rig.now_ms + ELECTION_MS);
+    follow(&rig, 2, 1, 1, 1, NULL, 0);
+    assert_int_equal(core_role(rig.core), CORE_FOLLOWER);
+    assert_int_equal(core_leader_id(rig.core), 2);
+    assert_true(rig.wake_ms >= rig.now_ms + ELECTION_MS);
+    /* What breaks between others says nothing of the leader. */
+    assert_int_equal(core_peer_lost(rig.core, rig.now_ms, 3), OK);
+    take_effects(&rig);
+    assert_int_equal(core_leader_id(rig.core), 2);
+    finish(&rig);
+}
+
+/* A leader is kept for one election timeout, not until this node's own, longer one has passed. */
+static void test_silent_leader_is_kept_so_long(void **state) {
+    struct rig rig;
+    boot(&rig, 3);
+    follow(&rig, 2, 1, 1, 1, NULL, 0);
+    struct raft_message request = vote_request(3, 1, 1);
+    request.request_vote.candidate_id = 3;
+    rig.now_ms += ELECTION_MS - 1;
+    assert_int_equal(receive(&rig, 3, &request, NULL, NULL), OK);
+    assert_false(sent(&rig).raft.request_vote_result.vote_granted);
+    assert_int_equal(core_term(rig.core), 2);
+    rig.now_ms += 1;
+    assert_true(rig.wake_ms > rig.now_ms);
+    assert_int_equal(receive(&rig, 3, &request, NULL, NULL), OK);
+    assert_true(sent(&rig).raft.request_vote_result.vote_granted);
+    finish(&rig);
+}
+
+/* ---- members that do not vote ---- */
 
 /* It may have been made a voter by an entry that it has not seen, and without it nobody can lead.
  * But not while it hears from a leader, not twice, and not for an older log. */
@@ -422,6 +510,9 @@ int main(void) {
         cmocka_unit_test(test_malformed_messages_change_nothing),
         cmocka_unit_test(test_election_of_three),
         cmocka_unit_test(test_membership),
+        cmocka_unit_test(test_lost_leader_is_replaced_soon),
+        cmocka_unit_test(test_hurry_ends),
+        cmocka_unit_test(test_silent_leader_is_kept_so_long),
         cmocka_unit_test(test_spare_lends_its_vote),
         cmocka_unit_test(test_snapshot_keeps_what_followers_need),
         cmocka_unit_test(test_received_snapshot),

@@ -405,6 +405,52 @@ static void test_stop_ends_every_call(void **state) {
     server_stop(server);
 }
 
+/* What was cancelled ends soon, and says whether the other side may have it. */
+static void test_cancelled_calls(void **state) {
+    enum { N = LIMIT_PEER_CONNECTIONS + 1 };
+    struct server *server = start(WEST, WEST_KEY, TLS1_3_VERSION);
+    struct peer_client *client = client_start(paths[CA], server->port);
+    static struct peer_call *calls[N];
+    static unsigned times[N];
+    uint64_t begin_ms = world_mono_ms(world_system());
+    struct peer_call *call;
+
+    for (unsigned i = 0; i < N; i++) { /* the last one finds no connection */
+        calls[i] = call_new("/slow", &times[i]);
+        buf_append_str(&calls[i]->body, "wait");
+        assert_int_equal(peer_client_call(client, calls[i]), OK);
+    }
+    for (int i = 0; atomic_load(&server->n_requests) < LIMIT_PEER_CONNECTIONS; i++) {
+        assert_true(i < 30000);
+        (void)usleep(1000);
+    }
+    peer_client_cancel(client, calls[N - 1]);
+    wait_for(1);
+    assert_int_equal(times[N - 1], 1);
+    assert_int_equal(calls[N - 1]->code, ERR_REGION_UNREACHABLE);
+    assert_true(calls[N - 1]->is_unsent);
+    for (unsigned i = 0; i + 1 < N; i++) {
+        peer_client_cancel(client, calls[i]);
+    }
+    wait_for(N);
+    for (unsigned i = 0; i + 1 < N; i++) {
+        assert_int_equal(times[i], 1);
+        assert_int_equal(calls[i]->code, ERR_REGION_UNREACHABLE);
+        assert_false(calls[i]->is_unsent);
+    }
+    assert_true(world_mono_ms(world_system()) - begin_ms < LIMIT_PEER_CALL_MS);
+    for (unsigned i = 0; i < N; i++) {
+        peer_call_free(calls[i]);
+    }
+    /* Their places are free. */
+    call = call_once(client, "/echo", "goes on", 0);
+    assert_int_equal(call->code, OK);
+    peer_client_cancel(client, call); /* too late, and no harm */
+    peer_call_free(call);
+    peer_client_stop(client);
+    server_stop(server);
+}
+
 /* A call that waits for a connection behind others that hang has its time, too. */
 static void test_waiting_calls_end_in_time(void **state) {
     enum { N = 3 * LIMIT_PEER_CONNECTIONS, TIMEOUT_MS = 2500 };
@@ -565,6 +611,7 @@ int main(void) {
         cmocka_unit_test(test_refused_connection),
         cmocka_unit_test(test_many_at_once),
         cmocka_unit_test(test_stop_ends_every_call),
+        cmocka_unit_test(test_cancelled_calls),
         cmocka_unit_test(test_waiting_calls_end_in_time),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_forwards_leave_room),

@@ -332,6 +332,54 @@ static void test_attempts_have_pauses(void **state) {
 
 /* ---- Members ---- */
 
+/* What is lost on the way there is not waited for as TCP would, longer each time: a listener whose
+ * queue is full loses the packets of further connections. */
+static void test_lost_attempts_are_short(void **state) {
+    enum { FILL = 8, SILENCE_MS = 1000 };
+    struct rig_node node = {.id = 1, .port = rig_port()};
+    struct transport_options options;
+    struct core_server member = {2, NULL};
+    unsigned port = rig_port();
+    int listener = raw_listen(port), fill[FILL];
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct err err;
+    char address[64];
+    uint64_t begin_ms;
+
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(listen(listener, 0), 0);
+    for (size_t i = 0; i < FILL; i++) {
+        fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)connect(fill[i], (const struct sockaddr *)&to, sizeof(to));
+    }
+    rig_open();
+    (void)snprintf(node.door, sizeof(node.door), "127.0.0.1:%u", node.port);
+    (void)snprintf(node.address, sizeof(node.address), "127.0.0.1:%u,127.0.0.1:1", node.port);
+    options = rig_options(&node, NODE_1);
+    options.silence_ms = SILENCE_MS;
+    assert_int_equal(transport_new(&options, &node.transport, &err), OK);
+    (void)snprintf(address, sizeof(address), "127.0.0.1:%u,127.0.0.1:1", port);
+    member.address = address;
+    begin_ms = world_mono_ms(world_system());
+    transport_set_members(node.transport, &member, 1);
+    RIG_UNTIL(strcmp(rig_peer(&node, 2).error, "no answer") == 0);
+    assert_in_range(world_mono_ms(world_system()) - begin_ms, SILENCE_MS / 2, SILENCE_MS + 1000);
+    rig_wait(3 * SILENCE_MS);
+    /* The way is open: whoever knocks is heard within an attempt and a pause. */
+    for (size_t i = 0; i < FILL; i++) {
+        (void)close(fill[i]);
+    }
+    (void)close(listener);
+    listener = raw_listen(port);
+    begin_ms = world_mono_ms(world_system());
+    struct raw raw = raw_accept(listener, NODE_2);
+    assert_in_range(world_mono_ms(world_system()) - begin_ms, 0, 2 * SILENCE_MS);
+    raw_close(&raw);
+    (void)close(listener);
+    rig_stop(&node);
+    rig_close();
+}
+
 static void test_a_member_moves(void **state) {
     struct rig_node nodes[3] = {{.id = 0}, {.id = 0}, {.id = 0}};
     unsigned old_port;
@@ -605,6 +653,7 @@ int main(void) {
         cmocka_unit_test(test_sending_out_of_a_callback),
         cmocka_unit_test(test_a_restarted_node_is_found_again),
         cmocka_unit_test(test_attempts_have_pauses),
+        cmocka_unit_test(test_lost_attempts_are_short),
         cmocka_unit_test(test_a_member_moves),
         cmocka_unit_test(test_names_and_ipv6),
         cmocka_unit_test(test_a_name_with_an_address_where_nobody_listens),

@@ -118,6 +118,37 @@ static void test_refusals_name_the_line(void **state) {
     expect_refused("[node]\nnonsense\n", "not a setting");
 }
 
+/* inih's own limit would cut a line short, in silence. */
+static void test_long_lines(void **state) {
+    enum { NODES = 5, HOST = 250 };
+    static char text[64 * 1024], addresses[NODES * (HOST + 8)];
+    struct config *config = NULL;
+    struct err err = {.code = OK};
+    char message[256];
+    size_t len = 0;
+
+    for (int i = 0; i < NODES; i++) { /* names as long as they may be */
+        len += (size_t)snprintf(addresses + len, sizeof(addresses) - len, "%s%.*s%0*d:7500",
+                                i == 0 ? "" : ",", HOST - 4, "nodenodenodenodenodenodenodenode",
+                                HOST - 32, i);
+    }
+    (void)snprintf(text, sizeof(text), NEEDED "[peers]\nus-west-2 = %s\n", addresses);
+    config = must_load(text);
+    assert_int_equal(config->n_peers, 1);
+    assert_string_equal(config->peers[0].address, addresses);
+    config_free(config);
+
+    (void)snprintf(text, sizeof(text), NEEDED "[peers]\n; %030000d\nus-west-2 = a:1\n", 0);
+    assert_int_equal(load(text, &config, &err), ERR_INVALID_PARAMETER);
+    (void)snprintf(message, sizeof(message), "%s:%d: the line is longer than 20477 characters",
+                   path, NEEDED_LINES + 2);
+    assert_string_equal(err.message, message);
+    /* The same at the end of the file, without an end of its own. */
+    (void)snprintf(text, sizeof(text), NEEDED "[peers]\nus-west-2 = %030000d", 0);
+    assert_int_equal(load(text, &config, &err), ERR_INVALID_PARAMETER);
+    assert_string_equal(err.message, message);
+}
+
 static void test_what_is_missing_is_named(void **state) {
     struct config *config = NULL;
     struct err err = {.code = OK};
@@ -171,6 +202,7 @@ int main(void) {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_quotas_and_rates),
         cmocka_unit_test(test_refusals_name_the_line),
+        cmocka_unit_test(test_long_lines),
         cmocka_unit_test(test_what_is_missing_is_named),
         cmocka_unit_test(test_example_is_a_configuration),
     };
