@@ -23,16 +23,6 @@
 
 /* --- driving it --- */
 
-static int64_t wall_ms(void *ctx) {
-    return INT64_C(1768480245000);
-}
-static uint64_t mono_ms(void *ctx) {
-    return 1000;
-}
-static void no_random(void *ctx, void *out, size_t len) {
-    memset(out, 0xab, len);
-}
-static const struct world world = {.wall_ms = wall_ms, .mono_ms = mono_ms, .random = no_random};
 static const char *const peers[] = {"eu-west-1"};
 static struct service service;
 static struct exchange exchange;

@@ -215,4 +215,17 @@ bool node_has_member(const struct node *node, uint64_t id) {
     return id != 0;
 }
 
+/* --- the world --- */
+
+static int64_t wall_ms(void *ctx) {
+    return INT64_C(1768480245000);
+}
+static uint64_t mono_ms(void *ctx) {
+    return 1000;
+}
+static void no_random(void *ctx, void *out, size_t len) {
+    memset(out, 0xab, len);
+}
+static const struct world world = {.wall_ms = wall_ms, .mono_ms = mono_ms, .random = no_random};
+
 #endif

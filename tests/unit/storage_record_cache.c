@@ -8,11 +8,10 @@
 #include <cmocka.h>
 
 #include "storage/record_cache.h"
+#include "storage_index.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { KEYS = 300, STEPS = 200000, VALUE_MAX = 700, BYTES_MAX = 64 * 1024 };
 
@@ -38,14 +37,14 @@ static void key_at(struct key *key, size_t i) {
         (size_t)snprintf((char *)key->data + key->len, sizeof(key->data) - key->len, "%zu", i);
 }
 
-static void change(struct record_cache *cache, size_t family, size_t i) {
+static void change(struct record_cache *cache, struct rng *rng, size_t family, size_t i) {
     struct row *row = &table[family][i];
     struct key key;
 
     key_at(&key, i);
-    row->is_there = rand() % 4 != 0;
-    row->len = row->is_there ? (size_t)rand() % VALUE_MAX : 0;
-    memset(row->value, rand() & 0xff, row->len);
+    row->is_there = rng_below(rng, 4) != 0;
+    row->len = row->is_there ? (size_t)rng_below(rng, VALUE_MAX) : 0;
+    memset(row->value, (int)rng_below(rng, 256), row->len);
     record_cache_change(cache, family_at(family), &key, row->is_there ? row->value : NULL,
                         row->len);
 }
@@ -75,20 +74,17 @@ static void look(struct record_cache *cache, size_t family, size_t i) {
 }
 
 static void test_says_the_truth(void **state) {
-    const char *given = getenv("REDOUBT_SEED");
-    unsigned seed = given != NULL ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
+    struct rng rng = {.state = seed_of(20261124)};
     struct record_cache *cache = record_cache_new(BYTES_MAX);
 
-    printf("seed %u\n", seed);
-    srand(seed);
     assert_non_null(cache);
     for (size_t step = 0; step < STEPS; step++) {
-        size_t family = (size_t)rand() % 2;
-        size_t i = (size_t)rand() % KEYS;
-        if (rand() % 2 == 0) {
+        size_t family = (size_t)rng_below(&rng, 2);
+        size_t i = (size_t)rng_below(&rng, KEYS);
+        if (rng_below(&rng, 2) == 0) {
             look(cache, family, i);
         } else {
-            change(cache, family, i);
+            change(cache, &rng, family, i);
         }
     }
     assert_in_range(hits, STEPS / 20, STEPS); /* some were forgotten, some were not */
