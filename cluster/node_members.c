@@ -70,14 +70,14 @@ static void forget_peers(struct node *node) {
     node->n_peers = kept;
 }
 
-static void tell_peer_client(struct node *node, const struct core_member *member) {
+static void tell_peer_client(struct node *node, uint64_t id, const char *told) {
     struct member_address address;
 
-    if (node->options.peers == NULL || member->id == node->options.id) {
+    if (node->options.peers == NULL || id == node->options.id) {
         return;
     }
-    if (member_address_parse(member->address, &address) == OK) {
-        peer_client_set_node(node->options.peers, member->id, address.peer);
+    if (member_address_parse(told, &address) == OK) {
+        peer_client_set_node(node->options.peers, id, address.peer);
     }
 }
 
@@ -92,7 +92,9 @@ static struct node_peer *add_peer(struct node *node, uint64_t id, bool is_strang
     return peer;
 }
 
-/* The members where the configuration says they are, strangers where they told. */
+/* The members where the configuration says they are, strangers where they told. The peer client is
+ * told of these too: to a node without a configuration its leader is a stranger, and what it needs
+ * of it, when the log does not go back to the beginning, is a snapshot's files. */
 static void dial(struct node *node) {
     struct core_server servers[LIMIT_PEERS + ARRAY_LEN(node->peers)];
     size_t n = core_members_count(node->core);
@@ -106,6 +108,7 @@ static void dial(struct node *node) {
         const struct node_peer *peer = &node->peers[i];
         if (peer->is_stranger) {
             servers[n++] = (struct core_server){.id = peer->id, .address = peer->address};
+            tell_peer_client(node, peer->id, peer->address);
         }
     }
     transport_set_members(node->transport, servers, n);
@@ -129,7 +132,7 @@ void node_members_look(struct node *node) {
         if (node_peer_find(node, member.id) == NULL) {
             (void)add_peer(node, member.id, false);
         }
-        tell_peer_client(node, &member);
+        tell_peer_client(node, member.id, member.address);
     }
     dial(node);
 }
@@ -168,6 +171,9 @@ static void forget_strangers(struct node *node) {
             node->peers[kept++] = node->peers[i];
         } else {
             node->has_to_dial = true;
+            if (node->options.peers != NULL) {
+                peer_client_set_node(node->options.peers, node->peers[i].id, NULL);
+            }
         }
     }
     node->n_peers = kept;
