@@ -1,5 +1,6 @@
 """Histories (test_history.py) of regions whose members change while clients work: nodes are removed and come again as new ones; and of
 regions where nodes get a snapshot, with a log that is kept short. Around it nodes are killed, paused and handed the leadership."""
+import itertools
 import json
 import random
 import re
@@ -8,9 +9,11 @@ import subprocess
 import threading
 import time
 
+import botocore.exceptions
+
 from cluster import BINARY, Cluster, eventually
 from history import History
-from nemesis import REGION, SEED, Nemesis, run, seconds
+from nemesis import NO_ANSWER, REGION, SEED, STUCK_SECONDS, Nemesis, run, seconds
 from runbook import PATIENCE
 
 SECONDS = seconds(10)
@@ -180,3 +183,161 @@ def test_members_change():
         nemesis = Membership(cluster, history)
         run(cluster, nemesis, history, SECONDS)
         print(f"{nemesis.joined} joined, {nemesis.removed} removed")
+
+
+# -- snapshots --
+
+LOG_ENTRIES, LOG_MIB = 64, 1
+PAD = "x" * 60000  # so that a few hundred writes are more than the 16 MiB of log that stay for followers that lag
+KEPT_PADS = 250  # what makes a snapshot large enough to be interrupted: 15 MB
+LEAST_INSTALLS = 2
+
+
+class Padding(threading.Thread):
+    """Large secrets that nobody reads, made and deleted, so that the log moves on."""
+
+    def __init__(self, cluster, number):
+        super().__init__(name=f"padding-{number}")
+        self.clients = [cluster.client(REGION, via=node, read_timeout=STUCK_SECONDS) for node in cluster.nodes_of(REGION)]
+        self.number, self.random = number, random.Random(f"{SEED}-padding-{number}")
+        self.stopping, self.wanted = threading.Event(), threading.Event()
+        self.error = None
+
+    def call(self, operation, **arguments):
+        while not self.stopping.is_set():
+            try:
+                getattr(self.random.choice(self.clients), operation)(**arguments)
+                return
+            except NO_ANSWER:
+                pass
+            except botocore.exceptions.ClientError as error:
+                if error.response["Error"]["Code"] in ("ResourceExistsException", "ResourceNotFoundException"):
+                    return
+                assert error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500, error
+            time.sleep(0.05)
+
+    def run(self):
+        try:
+            for i in itertools.count():
+                while not self.wanted.wait(0.1):
+                    if self.stopping.is_set():
+                        return
+                if self.stopping.is_set():
+                    return
+                self.call("create_secret", Name=f"padding/{self.number}/{i}", SecretString=PAD)
+                if i >= KEPT_PADS // 2:
+                    self.call("delete_secret", SecretId=f"padding/{self.number}/{i - KEPT_PADS // 2}", ForceDeleteWithoutRecovery=True)
+        except BaseException as error:
+            self.error = error
+
+
+class Snapshots(Nemesis):
+    """A node falls so far behind that the log was shortened past it, or loses its store; it installs a snapshot, and it or the node that it
+    has it from is killed or paused on the way."""
+
+    def __init__(self, cluster, history):
+        super().__init__(cluster, history)
+        self.operator = Operator(cluster, self.note)
+        self.padding = [Padding(cluster, i) for i in range(2)]
+        self.ways = [self.behind, self.storeless]
+        self.troubles = [self.kill_installer, self.kill_source, self.pause_source, self.no_trouble]
+        self.random.shuffle(self.ways)
+        self.random.shuffle(self.troubles)
+        self.rounds, self.interrupted = 0, 0
+
+    def begin(self):
+        for thread in self.padding:
+            thread.start()
+
+    def end(self):
+        for thread in self.padding:
+            thread.stopping.set()
+        for thread in self.padding:
+            thread.join(timeout=PATIENCE)
+            assert not thread.is_alive(), f"{thread.name} hangs"
+            if thread.error:
+                raise thread.error
+
+    def is_content(self):
+        return self.rounds >= LEAST_INSTALLS
+
+    def events(self, node, name):
+        return len(re.findall(rf"event={re.escape(name)} ", self.cluster.log_path(node).read_text(errors="replace")))
+
+    def status(self, node):
+        done, said = self.operator.say(node, "status", "--json", "yes")
+        return json.loads(said) if done else {}
+
+    def once(self):
+        nodes = self.cluster.nodes_of(REGION)
+        leader = self.cluster.wait_leader(REGION, PATIENCE)
+        node = leader if self.random.random() < 0.3 else self.random.choice([n for n in nodes if n != leader])
+        began, installed = self.events(node, "raft.install"), self.events(node, "server.install")
+        self.ways[self.rounds % len(self.ways)](node, [n for n in nodes if n != node])
+        self.cluster.start(node, wait=False)
+        eventually(lambda: self.events(node, "raft.install") > began, PATIENCE, what=f"an install begins at {node}")
+        trouble = self.troubles[self.rounds % len(self.troubles)]
+        time.sleep(self.random.uniform(0, 0.3))
+        in_the_middle = self.events(node, "server.install") == installed
+        self.note(f"{node} installs: {trouble.__name__}, {'in the middle' if in_the_middle else 'too late'}")
+        trouble(node)
+        self.interrupted += in_the_middle and trouble != self.no_trouble
+        eventually(lambda: self.events(node, "server.install") > installed, 2 * PATIENCE, what=f"{node} installs a snapshot")
+        self.cluster.wait_ready(node)
+        self.note(f"{node} has it")
+        self.rounds += 1
+
+    def behind(self, node, others):
+        self.note(f"kill -9 {node}, to be left behind")
+        self.cluster.kill(node)
+        self.shorten(others, eventually(lambda: max(self.status(n).get("last", 0) for n in others), what="a status"))
+
+    def shorten(self, nodes, last):
+        """Until none of these, one of which leads, has an entry of those up to `last`."""
+        for thread in self.padding:
+            thread.wanted.set()
+        eventually(lambda: all(self.status(n).get("first", 0) > last for n in nodes), 2 * PATIENCE, every=0.2, what="the log is shortened")
+        for thread in self.padding:
+            thread.wanted.clear()
+
+    def storeless(self, node, others):
+        self.note(f"kill -9 {node}, its store is deleted")
+        self.cluster.kill(node)
+        shutil.rmtree(self.cluster.node_data(node) / "store")
+        self.operator.insist(f"rebuild {node}", lambda: self.operator.say(
+            node, "rebuild", "--address", f"127.0.0.1:{peer_port(self.cluster, self.random.choice(others))}"))
+        self.shorten(others, 1)
+
+    def no_trouble(self, node):
+        pass
+
+    def kill_installer(self, node):
+        self.kill(node)
+
+    def kill_source(self, _):
+        leader = self.cluster.leader(REGION)
+        if leader:
+            self.kill(leader)
+
+    def pause_source(self, _):
+        leader = self.cluster.leader(REGION)
+        if leader:
+            self.pause(leader)
+
+
+def keep_the_log_short(cluster):
+    for node in cluster.nodes_of(REGION):
+        config = cluster.config(node)
+        text = re.sub(r"(?m)^\s*log_(entries|mib|level)\s*=.*\n", "", config.read_text())
+        text = text.replace("[raft]\n", f"[raft]\nlog_entries = {LOG_ENTRIES}\nlog_mib = {LOG_MIB}\n")
+        config.write_text(text.replace("[node]\n", "[node]\nlog_level = info\n"))
+
+
+def test_snapshots_are_installed():
+    with Cluster(regions=[REGION], nodes=3) as cluster:
+        keep_the_log_short(cluster)
+        cluster.start()
+        history = History()
+        nemesis = Snapshots(cluster, history)
+        run(cluster, nemesis, history, SECONDS)
+        print(f"{nemesis.rounds} installs, {nemesis.interrupted} interrupted")
