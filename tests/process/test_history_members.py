@@ -16,7 +16,7 @@ from history import History
 from nemesis import NO_ANSWER, REGION, SEED, STUCK_SECONDS, Nemesis, run, seconds
 from runbook import PATIENCE
 
-SECONDS = seconds(10)
+SECONDS = seconds(6)
 SPARES = 2
 LEAST_VOTERS, MOST_VOTERS = 3, 5
 
