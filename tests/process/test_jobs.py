@@ -1,71 +1,15 @@
 """What happens when its time has come, on real servers whose clock the test moves: the end of a recovery window (AWS_BEHAVIOUR 3.8)
 and the pruning of old versions (3.5), with libfaketime between the server and the system's clock."""
-import contextlib
-import datetime
-import glob
-import os
-import platform
-import types
-from unittest import mock
-
-import botocore.auth
 import botocore.exceptions
 import pytest
 
+from clock import Clock
 from cluster import Cluster, eventually, wait_in_sync
 
-SIGNERS = [botocore.auth]
-with contextlib.suppress(ImportError):  # where awscrt is installed, it signs
-    import botocore.crt.auth
-    SIGNERS.append(botocore.crt.auth)
 EAST, WEST = "us-east-1", "eu-west-1"
 HOUR, DAY = 3600, 24 * 3600
 VERSIONS, KEPT = 120, 100
 NOT_FOUND = "Secrets Manager can't find the specified secret."
-
-
-def library():
-    """For this machine's architecture. The variant with thread-safe bookkeeping: the server has many threads."""
-    found = glob.glob(f"/usr/lib/{platform.machine()}-linux-gnu*/faketime/libfaketimeMT.so.1")
-    assert found, "libfaketime is not installed: scripts/deps test"
-    return found[0]
-
-
-class Clock:
-    """The wall clock of servers and of the signatures made here, `shift` seconds ahead; the monotonic clock stays as it is."""
-
-    def __init__(self, folder):
-        self.path = folder / "faketime"
-        self.shift = 0
-        self.move(0)
-
-    def move(self, shift):
-        self.shift = shift
-        new = self.path.with_suffix(".new")
-        new.write_text(f"{shift:+d}\n")
-        new.replace(self.path)
-
-    def environment(self):
-        # A sanitizer's runtime wants to be the first library; it does no harm that it is the second.
-        asan = os.environ.get("ASAN_OPTIONS", "")
-        return {"LD_PRELOAD": library(), "FAKETIME_TIMESTAMP_FILE": str(self.path), "FAKETIME_NO_CACHE": "1",
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1",
-                "ASAN_OPTIONS": (asan + ":" if asan else "") + "verify_asan_link_order=0"}
-
-    @contextlib.contextmanager
-    def signing(self):
-        clock = self
-
-        class Shifted(datetime.datetime):
-            @classmethod
-            def utcnow(cls):
-                return datetime.datetime.utcnow() + datetime.timedelta(seconds=clock.shift)
-
-        fake = types.SimpleNamespace(datetime=Shifted, timezone=datetime.timezone)
-        with contextlib.ExitStack() as stack:
-            for module in SIGNERS:
-                stack.enter_context(mock.patch.object(module, "datetime", fake))
-            yield
 
 
 @pytest.fixture
