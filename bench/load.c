@@ -1,7 +1,7 @@
 /* A closed-loop HTTP load generator: C connections, one request in flight on each, for S seconds;
  * prints rate and latencies.
  *
- *   load HOST PORT WHAT CONNECTIONS SECONDS [SECRETS [BYTES of a value]]
+ *   load HOST PORT WHAT CONNECTIONS SECONDS [SECRETS [BYTES of a value [FOLDER of the names]]]
  *
  * WHAT: file (GET /file), etcd-put, etcd-range (JSON gateway), prepare (create SECRETS secrets),
  * get, put. One secret written again and again would meet the limit of versions, so put spreads
@@ -54,6 +54,7 @@ struct load {
     uint64_t failures;
     uint32_t *samples_us;
     size_t n_samples;
+    const char *folder; /* of the names */
     const char *key_id;
     struct secret secret_key;
     char value[VALUE_MAX + 1];
@@ -134,15 +135,15 @@ static size_t redoubt_request(struct load *load, char *out, uint64_t number) {
     uint64_t secret = number % load->secrets;
 
     if (strcmp(load->what, "get") == 0) {
-        (void)snprintf(body, sizeof(body), "{\"SecretId\":\"bench/%06llu\"}",
+        (void)snprintf(body, sizeof(body), "{\"SecretId\":\"%s/%06llu\"}", load->folder,
                        (unsigned long long)secret);
         return signed_request(load, out, "GetSecretValue", body);
     }
     world_uuid(world_system(), token);
-    (void)snprintf(
-        body, sizeof(body),
-        "{\"%s\":\"bench/%06llu\",\"ClientRequestToken\":\"%s\",\"SecretString\":\"%s\"}",
-        load->last ? "Name" : "SecretId", (unsigned long long)secret, token, load->value);
+    (void)snprintf(body, sizeof(body),
+                   "{\"%s\":\"%s/%06llu\",\"ClientRequestToken\":\"%s\",\"SecretString\":\"%s\"}",
+                   load->last ? "Name" : "SecretId", load->folder, (unsigned long long)secret,
+                   token, load->value);
     return signed_request(load, out, load->last ? "CreateSecret" : "PutSecretValue", body);
 }
 
@@ -313,14 +314,14 @@ static const char *from_environment(const char *name) {
 }
 
 int main(int argc, char **argv) {
-    struct load load = {.secrets = 1};
+    struct load load = {.secrets = 1, .folder = "bench"};
     struct connection *connections;
     size_t bytes = VALUE_BYTES;
     unsigned n;
 
     if (argc < 6) {
         (void)fprintf(stderr, "usage: load HOST PORT file|etcd-put|etcd-range|prepare|get|put "
-                              "CONNECTIONS SECONDS [SECRETS [BYTES]]\n");
+                              "CONNECTIONS SECONDS [SECRETS [BYTES [FOLDER]]]\n");
         return 2;
     }
     load.host = argv[1];
@@ -332,6 +333,9 @@ int main(int argc, char **argv) {
     }
     if (argc > 7) {
         bytes = strtoul(argv[7], NULL, 10);
+    }
+    if (argc > 8 && strlen(argv[8]) < BODY_MAX - VALUE_MAX - 512) {
+        load.folder = argv[8];
     }
     if (n == 0 || n > CONNECTIONS_MAX || load.secrets == 0 || bytes > VALUE_MAX) {
         return 2;

@@ -13,9 +13,10 @@
 
 /* The program's allocator is jemalloc, which RocksDB and records of many small parts ask for: on
  * what a write costs it saves a tenth and more. It finds its settings under this name: few arenas
- * for few threads, and what is free goes back to the system after some seconds. */
+ * for few threads, and what is free goes back to the system within half a
+ * minute (a buffer of RocksDB is full and free every second or so). */
 extern const char *malloc_conf;
-const char *malloc_conf = "narenas:4,dirty_decay_ms:5000,muzzy_decay_ms:0";
+const char *malloc_conf = "narenas:4,dirty_decay_ms:30000,muzzy_decay_ms:0";
 
 /* Secrets live in this memory: no core files, no debugger of the same user, nothing readable by
  * others. */

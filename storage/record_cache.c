@@ -1,6 +1,7 @@
 #include "storage/record_cache.h"
 
 #include "base/bytes.h"
+#include "storage/index_keys.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,16 @@ void record_cache_free(struct record_cache *cache) {
         at = older;
     }
     free(cache);
+}
+
+/* Values and the rows that are only ever written are most of what is written; not to look for them
+ * is what they cost. */
+static bool is_kept(enum family family, const struct key *key) {
+    if (family == FAMILY_STATE) {
+        return key->data[0] != KEY_SPACE_VALUE;
+    }
+    return key->data[0] == INDEX_SPACE_SECRET || key->data[0] == INDEX_SPACE_NAME ||
+           key->data[0] == INDEX_SPACE_COUNT;
 }
 
 static uint64_t mix(uint64_t a, uint64_t b) {
@@ -124,8 +135,12 @@ static void drop_oldest(struct record_cache *cache) {
 
 bool record_cache_find(struct record_cache *cache, enum family family, const struct key *key,
                        const uint8_t **ret_data, size_t *ret_len) {
-    struct cached *cached = *place_of(cache, family, key, hash_of(cache, family, key));
+    struct cached *cached;
 
+    if (!is_kept(family, key)) {
+        return false;
+    }
+    cached = *place_of(cache, family, key, hash_of(cache, family, key));
     if (cached == NULL) {
         return false;
     }
@@ -175,18 +190,27 @@ static void add(struct record_cache *cache, enum family family, const struct key
 
 void record_cache_add(struct record_cache *cache, enum family family, const struct key *key,
                       const void *data, size_t len) {
-    uint64_t hash = hash_of(cache, family, key);
+    uint64_t hash;
 
+    if (!is_kept(family, key)) {
+        return;
+    }
+    hash = hash_of(cache, family, key);
     CHECK(*place_of(cache, family, key, hash) == NULL);
     add(cache, family, key, hash, data, data != NULL ? len : 0);
 }
 
 void record_cache_change(struct record_cache *cache, enum family family, const struct key *key,
                          const void *data, size_t len) {
-    uint64_t hash = hash_of(cache, family, key);
-    struct cached **place = place_of(cache, family, key, hash);
     size_t length = data != NULL ? len : 0;
+    struct cached **place;
+    uint64_t hash;
 
+    if (!is_kept(family, key)) {
+        return;
+    }
+    hash = hash_of(cache, family, key);
+    place = place_of(cache, family, key, hash);
     if (*place == NULL) {
         return;
     }

@@ -2,8 +2,8 @@
  *
  * The writer of the state is alone, so that what it has seen of a key stays true until it changes
  * it itself. Secrets that are written often are then not looked up in the store each time. What is
- * written but never read does not come in. Bounded in bytes; the longest unused goes first. Not for
- * other folders; one thread. */
+ * written but never read does not come in, nor do values. Bounded in bytes; the longest unused goes
+ * first. Not for other folders; one thread. */
 #ifndef STORAGE_RECORD_CACHE_H
 #define STORAGE_RECORD_CACHE_H
 
