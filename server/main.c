@@ -11,13 +11,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-/* The program's allocator is jemalloc, as RocksDB and records of many small parts want it: it saves
- * a tenth and more of what a write costs. It finds its settings under this name: few arenas for few
- * threads, and what is free goes back to the system after some seconds, also when nothing happens.
- */
-extern const char *malloc_conf;
-const char *malloc_conf = "narenas:4,background_thread:true,dirty_decay_ms:10000,muzzy_decay_ms:0";
-
 /* Secrets live in this memory: no core files, no debugger of the same user, nothing readable by
  * others. */
 static void harden(void) {
