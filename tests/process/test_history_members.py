@@ -289,7 +289,14 @@ class Snapshots(Nemesis):
         eventually(lambda: self.events(node, "server.install") > installed, 2 * PATIENCE, what=f"{node} installs a snapshot")
         self.cluster.wait_ready(node)
         self.note(f"{node} has it")
+        # One that lost its store comes back as a spare: until it votes, the region has no node to spare for the next round.
+        eventually(lambda: self.votes(node), 2 * PATIENCE, every=0.1, what=f"{node} votes")
         self.rounds += 1
+
+    def votes(self, node):
+        done, said = self.operator.say(node, "list", "--json", "yes")
+        members = json.loads(said)["members"] if done else []
+        return any(m["id"] == self.cluster.node_id(node) and m["voter"] for m in members)
 
     def behind(self, node, others):
         self.note(f"kill -9 {node}, to be left behind")
