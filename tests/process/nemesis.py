@@ -15,7 +15,8 @@ import botocore.exceptions
 import pytest
 
 from cluster import BINARY, eventually
-from history import OK, REFUSED, UNKNOWN, NO_SECRET, History, Operation, Violation, check_register
+from history import OK, REFUSED, UNKNOWN, NO_SECRET, Operation, Violation, check_register
+from worker import Worker
 
 SEED = int(os.environ.get("REDOUBT_SEED") or random.randrange(2**32))
 REGION = "us-east-1"
@@ -74,26 +75,17 @@ class Secrets:
             return []
 
 
-class Client(threading.Thread):
+class Client(Worker):
     """Does one thing after another at random nodes and records it. A write with a ClientRequestToken is sometimes sent again, to any node, when
     its outcome is unknown: with all its sendings it is one operation, to be done at most once."""
 
     refusals = {"EndpointConnectionError", "ConnectTimeoutError"}  # of which we know that nothing happened, and that tell nothing
 
     def __init__(self, number, clients, history, secrets):
-        super().__init__(name=f"c{number}")
+        super().__init__(f"c{number}")
         self.clients, self.history, self.secrets = clients, history, secrets
         self.random = random.Random(SEED * 1000 + number)
-        self.stopping = threading.Event()
-        self.error = None
         self.codes = {}  # of what went wrong: how often
-
-    def run(self):
-        try:
-            while not self.stopping.is_set():
-                self.once()
-        except BaseException as error:
-            self.error = error
 
     def call(self, operation, **arguments):
         """(outcome, answer or error code, node)."""
@@ -199,13 +191,6 @@ class Client(threading.Thread):
         if answer:
             assert "NextToken" not in answer
             self.record("list", name, start, OK, node, versions=[v["VersionId"] for v in answer["Versions"]])
-
-    def end(self):
-        self.stopping.set()
-        self.join(timeout=60)
-        assert not self.is_alive(), f"{self.name} hangs"
-        if self.error:
-            raise self.error
 
 
 # -- the nemesis --

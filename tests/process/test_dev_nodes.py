@@ -7,7 +7,6 @@ REDOUBT_SEED replays a run's choices (not its timing), REDOUBT_KILL_SECONDS make
 import json
 import os
 import random
-import threading
 import time
 import uuid
 
@@ -16,6 +15,7 @@ import pytest
 
 from cluster import REGIONS, START_SECONDS, eventually
 from dev import Dev
+from worker import Worker
 
 NODES = int(os.environ.get("REDOUBT_NODES", "3"))
 SEED = int(os.environ.get("REDOUBT_SEED") or random.randrange(2**32))
@@ -68,30 +68,11 @@ class Region:
         eventually(lambda: self.statuses(name) == dict.fromkeys(regions, "InSync"), PATIENCE, what=f"{name} InSync in {regions}")
 
 
-class Thread(threading.Thread):
-    """Does something again and again until it is told to stop; keeps the error that ended it."""
-
-    def __init__(self, name):
-        super().__init__(name=name)
-        self.stopping = threading.Event()
-        self.error = None
-
-    def run(self):
-        try:
-            while not self.stopping.is_set():
-                self.once()
-        except BaseException as error:
-            self.error = error
-
-    def end(self):
-        self.stopping.set()
-        self.join(timeout=2 * PATIENCE)
-        assert not self.is_alive(), f"{self.name} hangs"
-        if self.error:
-            raise self.error
+class DevWorker(Worker):
+    patience = 2 * PATIENCE
 
 
-class Killer(Thread):
+class Killer(DevWorker):
     """Of one region: a random node dies, is away for a while, comes back; one at a time."""
 
     def __init__(self, dev, region, seed):
@@ -108,7 +89,7 @@ class Killer(Thread):
         self.dev.fault("start", victim)
 
 
-class Writer(Thread):
+class Writer(DevWorker):
     """Writes rising numbers into secrets of its region and reads them back, each through any node."""
 
     def __init__(self, dev, region, seed):

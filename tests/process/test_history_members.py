@@ -1,6 +1,5 @@
 """Histories (test_history.py) of regions whose members change while clients work: nodes are removed and come again as new ones; and of
 regions where nodes get a snapshot, with a log that is kept short. Around it nodes are killed, paused and handed the leadership."""
-import itertools
 import json
 import random
 import re
@@ -15,6 +14,7 @@ from cluster import BINARY, Cluster, eventually
 from history import History
 from nemesis import NO_ANSWER, REGION, SEED, STUCK_SECONDS, Nemesis, run, seconds
 from runbook import PATIENCE
+from worker import Worker
 
 SECONDS = seconds(6)
 SPARES = 2
@@ -197,15 +197,14 @@ PADDING, KEPT_PADS = 4, 250  # what makes a snapshot large enough to be interrup
 LEAST_INSTALLS = 2
 
 
-class Padding(threading.Thread):
+class Padding(Worker):
     """Large secrets that nobody reads, made and deleted, so that the log moves on."""
 
     def __init__(self, cluster, number):
-        super().__init__(name=f"padding-{number}")
+        super().__init__(f"padding-{number}")
         self.clients = [cluster.client(REGION, via=node, read_timeout=STUCK_SECONDS) for node in cluster.nodes_of(REGION)]
         self.number, self.random = number, random.Random(f"{SEED}-padding-{number}")
-        self.stopping, self.wanted = threading.Event(), threading.Event()
-        self.error = None
+        self.wanted, self.made = threading.Event(), 0
 
     def call(self, operation, **arguments):
         while not self.stopping.is_set():
@@ -220,19 +219,13 @@ class Padding(threading.Thread):
                 assert error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500, error
             time.sleep(0.05)
 
-    def run(self):
-        try:
-            for i in itertools.count():
-                while not self.wanted.wait(0.1):
-                    if self.stopping.is_set():
-                        return
-                if self.stopping.is_set():
-                    return
-                self.call("create_secret", Name=f"padding/{self.number}/{i}", SecretString=PAD)
-                if i >= KEPT_PADS // PADDING:
-                    self.call("delete_secret", SecretId=f"padding/{self.number}/{i - KEPT_PADS // PADDING}", ForceDeleteWithoutRecovery=True)
-        except BaseException as error:
-            self.error = error
+    def once(self):
+        if not self.wanted.wait(0.1):
+            return
+        self.call("create_secret", Name=f"padding/{self.number}/{self.made}", SecretString=PAD)
+        if self.made >= KEPT_PADS // PADDING:
+            self.call("delete_secret", SecretId=f"padding/{self.number}/{self.made - KEPT_PADS // PADDING}", ForceDeleteWithoutRecovery=True)
+        self.made += 1
 
 
 class Snapshots(Nemesis):
@@ -257,10 +250,7 @@ class Snapshots(Nemesis):
         for thread in self.padding:
             thread.stopping.set()
         for thread in self.padding:
-            thread.join(timeout=PATIENCE)
-            assert not thread.is_alive(), f"{thread.name} hangs"
-            if thread.error:
-                raise thread.error
+            thread.end()
 
     def is_content(self):
         return self.rounds >= LEAST_INSTALLS

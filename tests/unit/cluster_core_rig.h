@@ -253,6 +253,20 @@ static inline void take_snapshot(struct rig *rig, unsigned trailing, uint64_t *r
     take_effects(rig);
 }
 
+/* `from` answers the last question; returns whether it was for a pre-vote. */
+static inline bool answer_vote(struct rig *rig, uint64_t from, bool is_granted) {
+    struct core_message question = sent(rig);
+    assert_int_equal(question.raft.type, RAFT_REQUEST_VOTE);
+    struct raft_message answer = {
+        .type = RAFT_REQUEST_VOTE_RESULT,
+        .request_vote_result = {.version = 3,
+                                .term = question.raft.request_vote.term,
+                                .vote_granted = is_granted,
+                                .pre_vote = question.raft.request_vote.pre_vote}};
+    assert_int_equal(receive(rig, from, &answer, NULL, NULL), OK);
+    return question.raft.request_vote.pre_vote;
+}
+
 /* Make node 1 of three the leader: it asks, 2 grants. */
 static inline void win_election(struct rig *rig) {
     for (int i = 0; i < 20 && core_role(rig->core) != CORE_LEADER; i++) {
@@ -260,15 +274,7 @@ static inline void win_election(struct rig *rig) {
         assert_int_equal(core_wake(rig->core, rig->now_ms), OK);
         take_effects(rig);
         while (find(rig, CORE_EFFECT_SEND) != NULL && core_role(rig->core) == CORE_CANDIDATE) {
-            struct core_message question = sent(rig);
-            assert_int_equal(question.raft.type, RAFT_REQUEST_VOTE);
-            struct raft_message grant = {
-                .type = RAFT_REQUEST_VOTE_RESULT,
-                .request_vote_result = {.version = 3,
-                                        .term = question.raft.request_vote.term,
-                                        .vote_granted = true,
-                                        .pre_vote = question.raft.request_vote.pre_vote}};
-            assert_int_equal(receive(rig, 2, &grant, NULL, NULL), OK);
+            (void)answer_vote(rig, 2, true);
         }
     }
     assert_int_equal(core_role(rig->core), CORE_LEADER);
